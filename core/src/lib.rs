@@ -8,3 +8,27 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod checksum;
+mod cluster_id;
+mod database_name;
+mod errno;
+mod hex;
+mod node_id;
+mod page_number;
+mod page_size;
+mod position;
+mod read_at;
+mod txid;
+
+pub use checksum::{Checksum, ChecksumHasher, InvalidChecksum};
+pub use cluster_id::{ClusterId, InvalidClusterId};
+pub use database_name::{DatabaseName, InvalidDatabaseName};
+pub use errno::Errno;
+pub use hex::InvalidHex;
+pub use node_id::{InvalidNodeId, NodeId};
+pub use page_number::PageNumber;
+pub use page_size::{InvalidPageSize, PageSize};
+pub use position::{InvalidPosition, Position};
+pub use read_at::ReadAt;
+pub use txid::{InvalidTxid, Txid};

@@ -1,0 +1,87 @@
+//! The seam between the machines and a disk: the files of one database.
+
+use alloc::vec::Vec;
+
+use crate::Errno;
+
+/// One file of a database's directory. The core has no paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum File {
+    /// The main database file.
+    Database,
+    /// The rollback journal.
+    Journal,
+    /// The write-ahead log.
+    Wal,
+    /// The wal-index. Disposable: rebuilt from the WAL by whoever opens the database first.
+    Shm,
+    /// A segment of the transaction log, named by the first transaction it can hold.
+    Segment(u64),
+    /// The page checksums, saved now and then so that opening does not read the database.
+    Sums,
+    /// The page checksums while they are being written.
+    SumsNew,
+}
+
+/// Reads of a database's files. Reading changes nothing, so machines do it directly.
+pub trait View {
+    /// Reads up to `buf.len()` bytes at `offset`; fewer at the end of the file, none where it is missing.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno>;
+
+    /// The length of `file` in bytes, `None` where it is missing.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn len(&self, file: File) -> Result<Option<u64>, Errno>;
+
+    /// The numbers of the log's segments, ascending.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn segments(&self) -> Result<Vec<u64>, Errno>;
+}
+
+/// Changes of a database's files. Only the drive loop calls these, in the order the effects say.
+///
+/// Every call is a point where the machine can lose power: what was not synced may then be there, in part or not
+/// at all.
+pub trait Disk: View {
+    /// Writes all of `data` at `offset`, creating the file where it is missing.
+    ///
+    /// # Errors
+    /// What the disk answered; any prefix of `data` may have been written.
+    fn write_at(&self, file: File, offset: u64, data: &[u8]) -> Result<(), Errno>;
+
+    /// Cuts or extends `file` to `len` bytes, creating it where it is missing.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn set_len(&self, file: File, len: u64) -> Result<(), Errno>;
+
+    /// Makes the content and length of `file` durable. A missing file is a success.
+    ///
+    /// # Errors
+    /// What the disk answered; afterwards nothing is known about what had been written since the last sync.
+    fn sync(&self, file: File) -> Result<(), Errno>;
+
+    /// Removes `file`. A missing file is a success.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn remove(&self, file: File) -> Result<(), Errno>;
+
+    /// Gives `from` the name of `to`, replacing it in one step.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn rename(&self, from: File, to: File) -> Result<(), Errno>;
+
+    /// Makes created, removed and renamed files of the directory durable.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn sync_directory(&self) -> Result<(), Errno>;
+}
