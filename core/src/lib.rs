@@ -9,11 +9,13 @@
 
 extern crate alloc;
 
+mod bytes;
 mod checksum;
 mod cluster_id;
 mod database_name;
 mod errno;
 mod hex;
+pub mod ltx;
 mod node_id;
 mod page_number;
 mod page_size;
