@@ -8,8 +8,30 @@
 //! trailer   16 bytes
 //! ```
 
+mod compact;
+mod decode_error;
+mod decoder;
+mod encoder;
+mod file_name;
 mod header;
+mod input;
+mod lz4_frame;
+mod page_sequence;
+mod reader;
 mod trailer;
+mod verify;
 
+pub use compact::{CompactError, compact};
+pub use decode_error::{DecodeError, Fault};
+pub use decoder::{Decoder, Item};
+pub use encoder::{EncodeError, Encoder};
+pub use file_name::{file_name, parse_file_name};
 pub use header::{Header, HeaderError};
+pub use lz4_frame::{DescriptorError, Lz4FrameError, Part};
+pub use page_sequence::PageSequenceError;
+pub use reader::{ReadError, Reader};
 pub use trailer::{PostApplyError, Trailer};
+pub use verify::{Ltx, decode_all, verify};
+
+#[cfg(test)]
+mod tests;
