@@ -1,0 +1,13 @@
+//! Programs that run beside the node: what `exec` of the configuration and `--` of the command line start.
+
+mod command_line;
+mod exec_entry;
+mod exit;
+mod supervisor;
+mod word_split;
+
+pub(crate) use command_line::{CommandLine, InvalidCommandLine};
+pub(crate) use exec_entry::ExecEntry;
+pub(crate) use exit::MainExit;
+#[expect(unused_imports, reason = "the daemon that runs the programs is being assembled")]
+pub(crate) use supervisor::{ExecError, SignalForwarder, Supervisor};
