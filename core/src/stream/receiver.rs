@@ -159,6 +159,11 @@ impl Receiver {
         self.resnapshot.insert(database.clone());
     }
 
+    /// How many databases this node has or is about to have.
+    pub fn databases(&self) -> usize {
+        self.expected.len()
+    }
+
     /// Where the database will be once what was accepted is applied.
     pub fn position(&self, database: &DatabaseName) -> Position {
         self.expected.get(database).copied().unwrap_or(Position::ZERO)

@@ -2,7 +2,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use super::rotation::Rotation;
-use crate::{Checksum, DatabaseName, Position, Txid};
+use crate::{Checksum, DatabaseName, Now, Position, Txid};
 
 /// What a primary sends to one subscriber next.
 ///
@@ -36,9 +36,11 @@ pub struct Sender {
     /// Transactions that may still go before a waiting snapshot.
     before_snapshot: usize,
     ready_sent: bool,
-    /// When the last heartbeat was due. `None` before the first.
-    heartbeat: Option<Duration>,
+    /// When the next heartbeat is due on the monotonic clock, in nanoseconds.
+    heartbeat_ns: u64,
 }
+
+const HEARTBEAT_INTERVAL_NS: u64 = Sender::HEARTBEAT_INTERVAL.as_nanos() as u64;
 
 /// One thing to do for a subscriber.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,12 +72,15 @@ pub enum Action {
     },
     /// Tell it that it has everything. Nothing to report afterwards.
     Ready,
-    /// Tell it that it still has everything at the time of sending. Nothing to report afterwards.
-    Heartbeat,
+    /// Tell it that it has everything at this time. Nothing to report afterwards.
+    Heartbeat {
+        /// In milliseconds since the Unix epoch.
+        timestamp_ms: i64,
+    },
     /// Nothing to send. Ask again when a position changed, at the latest at this time.
     Wait {
-        /// When the next heartbeat is due, on the clock of `now`.
-        until: Duration,
+        /// When the next heartbeat is due, on the monotonic clock of [`Now`].
+        until_ns: u64,
     },
 }
 
@@ -106,7 +111,7 @@ impl Sender {
             high_water: None,
             before_snapshot: Self::TRANSACTIONS_BEFORE_SNAPSHOT,
             ready_sent: false,
-            heartbeat: None,
+            heartbeat_ns: 0,
         };
         sender.unknown.retain(|name| wanted(sender.filter.as_ref(), name));
         for (database, position) in local {
@@ -125,8 +130,8 @@ impl Sender {
         self.place(database);
     }
 
-    /// What to do at `now`, a time that never goes back. A transaction or snapshot is offered until it is reported.
-    pub fn next(&mut self, now: Duration) -> Action {
+    /// What to do now. A transaction or snapshot is offered until it is reported.
+    pub fn next(&mut self, now: Now) -> Action {
         if let Some(database) = self.high_water.take() {
             return Action::HighWater { database };
         }
@@ -148,13 +153,11 @@ impl Sender {
             self.ready_sent = true;
             return Action::Ready;
         }
-        match self.heartbeat.map(|last| last + Self::HEARTBEAT_INTERVAL) {
-            Some(due) if now < due => Action::Wait { until: due },
-            _ => {
-                self.heartbeat = Some(now);
-                Action::Heartbeat
-            }
+        if now.monotonic_ns < self.heartbeat_ns {
+            return Action::Wait { until_ns: self.heartbeat_ns };
         }
+        self.heartbeat_ns = now.monotonic_ns.saturating_add(HEARTBEAT_INTERVAL_NS);
+        Action::Heartbeat { timestamp_ms: now.wall_ms }
     }
 
     /// What was asked for `database` was sent completely, and takes the subscriber to `position`.
@@ -263,8 +266,8 @@ mod tests {
         entries.into_iter().map(|(text, position)| (name(text), position)).collect()
     }
 
-    fn second(number: u64) -> Duration {
-        Duration::from_secs(number)
+    fn second(number: u64) -> Now {
+        Now { monotonic_ns: number * 1_000_000_000, wall_ms: number as i64 * 1000 }
     }
 
     #[test]
@@ -303,16 +306,16 @@ mod tests {
             assert_eq!(sender.next(second(0)), Action::HighWater { database: name("db") });
         }
         assert_eq!(sender.next(second(5)), Action::Ready);
-        assert_eq!(sender.next(second(5)), Action::Heartbeat);
-        assert_eq!(sender.next(second(5)), Action::Wait { until: second(6) });
-        assert_eq!(sender.next(second(6)), Action::Heartbeat);
+        assert_eq!(sender.next(second(5)), Action::Heartbeat { timestamp_ms: 5000 });
+        assert_eq!(sender.next(second(5)), Action::Wait { until_ns: 6_000_000_000 });
+        assert_eq!(sender.next(second(6)), Action::Heartbeat { timestamp_ms: 6000 });
         sender.changed(name("db"), at(4, 40));
         assert!(!sender.is_current());
         assert!(matches!(sender.next(second(7)), Action::Transaction { .. }), "no heartbeat while behind");
         sender.sent(name("db"), at(4, 40));
         assert!(sender.is_current());
         assert_eq!(sender.next(second(7)), Action::HighWater { database: name("db") });
-        assert_eq!(sender.next(second(7)), Action::Heartbeat);
+        assert_eq!(sender.next(second(7)), Action::Heartbeat { timestamp_ms: 7000 });
     }
 
     #[test]
