@@ -57,7 +57,8 @@ fn search(paths: Vec<PathBuf>) -> Result<(PathBuf, String), ConfigError> {
     for path in &paths {
         match std::fs::read_to_string(path) {
             Ok(text) => return Ok((path.clone(), text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The second is a home directory such as /dev/null.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(source) => return Err(ConfigError::Read { path: path.clone(), source }),
         }
     }
@@ -89,10 +90,11 @@ mod tests {
     #[test]
     fn first_file_that_exists_wins() {
         let dir = tempfile::tempdir().unwrap();
-        let [first, second, third] = ["1", "2", "3"].map(|name| dir.path().join(name));
+        let [missing, below_a_file, first, second] = ["0", "1/0", "1", "2"].map(|name| dir.path().join(name));
+        std::fs::write(&first, "first").unwrap();
         std::fs::write(&second, "second").unwrap();
-        std::fs::write(&third, "third").unwrap();
-        assert_eq!(search(vec![first, second.clone(), third]).unwrap(), (second, "second".to_owned()));
+        let found = search(vec![missing, below_a_file, first.clone(), second]).unwrap();
+        assert_eq!(found, (first, "first".to_owned()));
     }
 
     #[test]

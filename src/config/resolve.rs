@@ -4,6 +4,7 @@ use std::time::Duration;
 use litefs_core::DatabaseName;
 use litefs_net::BaseUrl;
 
+use super::byte_size::ByteSize;
 use super::config_file::{
     BackupSection, ConfigFile, DataSection, FuseSection, HttpSection, LeaseSection, LogSection,
 };
@@ -136,7 +137,7 @@ fn resolve_data(section: DataSection, dir: Option<PathBuf>) -> Result<DataConfig
         retention_monitor_interval: section
             .retention_monitor_interval
             .map_or(Some(RETENTION_MONITOR_INTERVAL), SignedDuration::positive),
-        retention_size: section.retention_size.map(super::byte_size::ByteSize::bytes),
+        retention_size: section.retention_size.map(ByteSize::bytes).filter(|bytes| *bytes > 0),
     })
 }
 

@@ -151,9 +151,11 @@ fn replica_is_told_its_primary() {
 
 #[test]
 fn zero_or_less_switches_retention_off() {
-    let config =
-        accepted("data:\n  retention: 0s\n  retention-monitor-interval: -1s\nlease:\n  type: static\n");
+    let config = accepted(
+        "data:\n  retention: 0s\n  retention-monitor-interval: -1s\n  retention-size: 0\nlease:\n  type: static\n",
+    );
     assert_eq!((config.data.retention, config.data.retention_monitor_interval), (None, None));
+    assert_eq!(config.data.retention_size, None);
 }
 
 #[test]
