@@ -57,7 +57,6 @@ pub(super) struct Mount {
 
 impl Mount {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        println!("{}", version::text());
         if !self.stray.is_empty() {
             return Err(UsageError::TooManyArguments.into());
         }
@@ -80,6 +79,7 @@ impl Mount {
         if let Some(path) = found {
             println!("config file read from {}", path.display());
         }
+        println!("{}", version::text());
 
         logging::init(&config.log)?;
         if self.tracing {

@@ -65,7 +65,10 @@ impl Run {
         if self.promote && self.with_halt_lock_on.is_some() {
             return Err(UsageError::PromoteAndHalt.into());
         }
-        let (command, _) = CommandLine::from_arguments(&self.command).map_err(UsageError::from)?;
+        let (command, ignored) = CommandLine::from_arguments(&self.command).map_err(UsageError::from)?;
+        if let Some(ignored) = ignored {
+            eprintln!("WARNING: {ignored:?} is ignored, there is no shell; write sh -c '…' if you mean one");
+        }
         // Taken before the runtime starts: a signal that comes while it is awaited ends this program.
         let halt_lock = self.with_halt_lock_on.as_deref().map(HaltLock::acquire).transpose()?;
         if halt_lock.is_some() {

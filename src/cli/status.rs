@@ -1,3 +1,4 @@
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -32,9 +33,9 @@ impl Status {
                 status => status?,
             };
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&status)?);
+                writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&status)?)?;
             } else {
-                print!("{}", render(&status, SystemTime::now()));
+                io::stdout().write_all(render(&status, SystemTime::now()).as_bytes())?;
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -1,6 +1,6 @@
-use std::fmt::Write;
+use std::fmt::{Display, Write as _};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -32,7 +32,7 @@ impl Verify {
         let mut code = ExitCode::SUCCESS;
         for path in &self.paths {
             let report = verify_ltx(path)?;
-            print!("{}", report.render(path));
+            io::stdout().write_all(report.render(path).as_bytes())?;
             if report.damage.is_some() {
                 code = ExitCode::from(EXIT_RUNTIME);
             }
@@ -115,7 +115,7 @@ fn name(path: &Path) -> Option<(Txid, Txid)> {
 impl Report {
     fn render(&self, path: &Path) -> String {
         let mut text = String::new();
-        let mut fact = |name: &str, value: &dyn std::fmt::Display| {
+        let mut fact = |name: &str, value: &dyn Display| {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name:<13} {value}");
         };

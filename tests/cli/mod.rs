@@ -1,6 +1,7 @@
 //! The command line, as a person or a script sees it.
 
 mod bad_config;
+mod fake_node;
 mod help;
 mod node_commands;
 mod run;

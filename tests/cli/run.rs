@@ -47,6 +47,16 @@ fn single_argument_is_split_and_several_are_not() {
 }
 
 #[test]
+fn part_of_a_command_that_only_a_shell_would_run_is_warned_of() {
+    let output = output(["run", "--", "echo a && echo b"]);
+    assert_eq!(stdout(&output), "a\n");
+    assert_eq!(
+        stderr(&output),
+        "WARNING: \"&& echo b\" is ignored, there is no shell; write sh -c '…' if you mean one\n"
+    );
+}
+
+#[test]
 fn standard_input_reaches_the_program() {
     let directory = tempfile::tempdir().unwrap();
     let mut child = litefs(directory.path())
