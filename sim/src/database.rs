@@ -1,0 +1,144 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use litefs_core::database::Request;
+use litefs_core::{Errno, File};
+
+use crate::coroutine;
+use crate::engine::Engine;
+use crate::locks::{Holder, Locks};
+use crate::machine_disk::Path;
+use crate::node::{Node, Process};
+use crate::shm::Shm;
+
+/// One database in the mount of a node, for one life of the node: what the kernel knows of it, and what is behind.
+#[derive(Debug)]
+pub(crate) struct Database {
+    name: Rc<str>,
+    /// Absent while a statement is in the middle of a request.
+    engine: RefCell<Option<Engine>>,
+    /// The locks on the database file and on the wal-index.
+    pub(crate) locks: RefCell<Locks>,
+    shm: RefCell<Option<Rc<Shm>>>,
+    /// The process of each open handle of the database file.
+    open: RefCell<BTreeMap<Holder, u64>>,
+    next_holder: Cell<Holder>,
+    passthrough_allowed: bool,
+    passthrough: Cell<bool>,
+}
+
+impl Database {
+    /// A database that nobody has opened.
+    pub(crate) fn new(name: Rc<str>, engine: Engine, passthrough_allowed: bool) -> Self {
+        Self {
+            name,
+            engine: RefCell::new(Some(engine)),
+            locks: RefCell::default(),
+            shm: RefCell::default(),
+            open: RefCell::default(),
+            next_holder: Cell::new(1),
+            passthrough_allowed,
+            passthrough: Cell::new(false),
+        }
+    }
+
+    /// The name of the database file.
+    pub(crate) fn name(&self) -> &Rc<str> {
+        &self.name
+    }
+
+    /// Where `file` is on the node's disk.
+    pub(crate) fn path(&self, file: File) -> Path {
+        Path::Governed(Rc::clone(&self.name), file)
+    }
+
+    /// Whether writes of the database file go past the daemon.
+    pub(crate) fn is_passthrough(&self) -> bool {
+        self.passthrough.get()
+    }
+
+    /// Hands an operation to the daemon and waits until it is carried out.
+    pub(crate) fn request(&self, node: &Node, process: Process, request: Request<'_>) -> Result<(), Errno> {
+        self.with_engine(node, process, |engine| engine.request(request, node.now()))?
+    }
+
+    /// Does something with the engine as soon as nobody else does.
+    pub(crate) fn with_engine<T>(
+        &self,
+        node: &Node,
+        process: Process,
+        work: impl FnOnce(&mut Engine) -> T,
+    ) -> Result<T, Errno> {
+        loop {
+            if !node.is_alive(process) {
+                return Err(Errno::EIO);
+            }
+            let Some(mut engine) = self.engine.take() else {
+                if !coroutine::pause(Duration::from_millis(1)) {
+                    return Err(Errno::EDEADLK);
+                }
+                continue;
+            };
+            let result = work(&mut engine);
+            self.engine.replace(Some(engine));
+            return Ok(result);
+        }
+    }
+
+    /// A new handle of the database file. How the first one is opened holds until the last one is closed.
+    pub(crate) fn open(&self, node: &Node, process_number: u64) -> Holder {
+        if self.open.borrow().is_empty() {
+            let mut versions = [0; 2];
+            let read = node.disk().read_at(&self.path(File::Database), 18, &mut versions);
+            self.passthrough.set(self.passthrough_allowed && read == 2 && versions == [2, 2]);
+            if let Some(engine) = self.engine.borrow_mut().as_mut() {
+                engine.set_unseen_writes(self.passthrough.get());
+            }
+        }
+        let holder = self.next_holder.get();
+        self.next_holder.set(holder + 1);
+        self.open.borrow_mut().insert(holder, process_number);
+        holder
+    }
+
+    /// A handle of the database file is closed.
+    pub(crate) fn close(&self, node: &Node, process: Process, holder: Holder) {
+        self.forget(holder);
+        if self.open.borrow().is_empty() {
+            let closed = self.request(node, process, Request::Closed);
+            node.record.event(format_args!("{} closed {closed:?}", self.name));
+        }
+    }
+
+    /// Takes the locks and handles of a process that ended. Returns whether the database was open and is not any more;
+    /// then the daemon has to be told.
+    pub(crate) fn end_process(&self, number: u64) -> bool {
+        let holders: Vec<Holder> =
+            self.open.borrow().iter().filter(|(_, process)| **process == number).map(|(holder, _)| *holder).collect();
+        for holder in &holders {
+            self.forget(*holder);
+        }
+        !holders.is_empty() && self.open.borrow().is_empty()
+    }
+
+    /// The wal-index, made now if nobody has it mapped.
+    pub(crate) fn map_shm(&self) -> Rc<Shm> {
+        Rc::clone(self.shm.borrow_mut().get_or_insert_default())
+    }
+
+    /// Somebody gave up the wal-index. It ends with its last user.
+    pub(crate) fn unmapped_shm(&self) {
+        self.shm.borrow_mut().take_if(|shm| Rc::strong_count(shm) == 1);
+    }
+
+    fn forget(&self, holder: Holder) {
+        self.open.borrow_mut().remove(&holder);
+        self.locks.borrow_mut().release_all(holder);
+        // Whoever maps a wal-index that nobody else has mapped starts a new one.
+        if self.open.borrow().is_empty() {
+            self.shm.take();
+        }
+    }
+}

@@ -1,0 +1,288 @@
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use litefs_core::{Errno, Now};
+
+use crate::coroutine;
+use crate::database::Database;
+use crate::faults::{Faults, Kind, Verdict};
+use crate::machine_disk::{MachineDisk, Path};
+use crate::plan::{Crash, FileSystem, Plan};
+use crate::record::Record;
+use crate::rng::Rng;
+use crate::rt;
+use crate::trace::fingerprint;
+
+/// The wall clock at the start of a run, in milliseconds since the Unix epoch.
+const EPOCH_MS: i64 = 1_800_000_000_000;
+
+/// A simulated machine: a disk that fails, and the processes on it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// What is told about the run.
+    pub(crate) record: Rc<Record>,
+    disk: RefCell<MachineDisk>,
+    faults: RefCell<Faults>,
+    rng: RefCell<Rng>,
+    pause_percent: Cell<u64>,
+    split_writes: Cell<bool>,
+    powersafe: Cell<bool>,
+    generation: Cell<u64>,
+    dead_processes: RefCell<BTreeSet<u64>>,
+    databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
+}
+
+/// A process, and the life of the node it belongs to. Whatever it does after its end fails and touches nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    generation: u64,
+    /// 0 is the daemon.
+    number: u64,
+}
+
+/// A change of the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DiskChange<'a> {
+    Write { offset: u64, data: &'a [u8] },
+    SetLen(u64),
+    Sync,
+    Remove,
+    Rename(&'a Path),
+    SyncDirectory,
+}
+
+impl Node {
+    /// A machine with an empty disk.
+    pub(crate) fn new(record: Rc<Record>, file_system: FileSystem, rng: Rng) -> Self {
+        Self::with_disk(record, MachineDisk::new(file_system), rng)
+    }
+
+    /// A machine with this disk, that nothing runs on yet.
+    pub(crate) fn with_disk(record: Rc<Record>, disk: MachineDisk, rng: Rng) -> Self {
+        Self {
+            record,
+            disk: RefCell::new(disk),
+            faults: RefCell::default(),
+            rng: RefCell::new(rng),
+            pause_percent: Cell::new(0),
+            split_writes: Cell::new(false),
+            powersafe: Cell::new(true),
+            generation: Cell::new(1),
+            dead_processes: RefCell::default(),
+            databases: RefCell::default(),
+        }
+    }
+
+    /// The disk as it is now.
+    pub(crate) fn disk(&self) -> std::cell::Ref<'_, MachineDisk> {
+        self.disk.borrow()
+    }
+
+    /// What the node's clocks say.
+    pub(crate) fn now(&self) -> Now {
+        let monotonic_ns = rt::elapsed_ns();
+        let since_start_ms = i64::try_from(monotonic_ns / 1_000_000).unwrap_or(i64::MAX);
+        Now { monotonic_ns, wall_ms: EPOCH_MS.saturating_add(since_start_ms) }
+    }
+
+    /// Lets the disk fail as `faults` say.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.faults.replace(faults);
+    }
+
+    /// How the kernel behaves while programs run.
+    pub(crate) fn set_kernel(&self, plan: &Plan) {
+        self.pause_percent.set(plan.pause_percent);
+        self.split_writes.set(plan.split_writes);
+        self.powersafe.set(plan.powersafe_overwrite);
+    }
+
+    /// Whether SQLite may assume that a torn write leaves the bytes around it alone.
+    pub(crate) fn is_powersafe(&self) -> bool {
+        self.powersafe.get()
+    }
+
+    /// The number of disk operations, and of those that failed, since faults were set.
+    pub(crate) fn operations(&self) -> (u64, u64) {
+        let faults = self.faults.borrow();
+        (faults.operations(), faults.fired())
+    }
+
+    /// Whether the kernel sends the write that comes now in two pieces.
+    pub(crate) fn splits_writes(&self) -> bool {
+        self.split_writes.get() && self.rng.borrow_mut().percent(50)
+    }
+
+    /// The process that what runs now belongs to.
+    pub(crate) fn current_process(&self) -> Process {
+        coroutine::process().unwrap_or_else(|| self.daemon())
+    }
+
+    /// Process `number` in this life.
+    pub(crate) fn process(&self, number: u64) -> Process {
+        Process { generation: self.generation.get(), number }
+    }
+
+    /// The daemon in this life.
+    pub(crate) fn daemon(&self) -> Process {
+        self.process(0)
+    }
+
+    /// Which life of the node this is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Whether the process can still do anything.
+    pub(crate) fn is_alive(&self, process: Process) -> bool {
+        process.generation == self.generation.get()
+            && !self.dead_processes.borrow().contains(&process.number)
+    }
+
+    /// Adds a database that files are served for.
+    pub(crate) fn attach(&self, database: Rc<Database>) {
+        self.databases.borrow_mut().insert(Rc::clone(database.name()), database);
+    }
+
+    /// The database with this name.
+    pub(crate) fn database(&self, name: &str) -> Option<Rc<Database>> {
+        self.databases.borrow().get(name).cloned()
+    }
+
+    /// All databases.
+    pub(crate) fn databases(&self) -> Vec<Rc<Database>> {
+        self.databases.borrow().values().cloned().collect()
+    }
+
+    /// A random number of the node.
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.rng.borrow_mut())
+    }
+
+    /// Ends every process. After a loss of power the disk also forgets what it may.
+    pub(crate) fn crash(&self, crash: Crash) {
+        self.record.event(format_args!("{crash:?}"));
+        self.record.probe(match crash {
+            Crash::Kill => "kill",
+            Crash::PowerLoss => "loss of power",
+        });
+        self.generation.set(self.generation.get() + 1);
+        self.databases.borrow_mut().clear();
+        self.faults.replace(Faults::default());
+        if crash == Crash::PowerLoss {
+            self.disk.borrow_mut().lose_power(&mut self.rng.borrow_mut());
+        }
+    }
+
+    /// Ends every process in order.
+    pub(crate) fn restart(&self) {
+        self.record.probe("restart in order");
+        self.generation.set(self.generation.get() + 1);
+        self.databases.borrow_mut().clear();
+    }
+
+    /// Ends one process; the daemon and the others go on.
+    pub(crate) fn end_process(&self, number: u64) {
+        self.record.event(format_args!("end of process {number}"));
+        self.dead_processes.borrow_mut().insert(number);
+        for database in self.databases() {
+            database.end_process(number);
+        }
+    }
+
+    /// Changes the disk, unless the plan says that it fails.
+    pub(crate) fn change(&self, process: Process, path: &Path, change: DiskChange<'_>) -> Result<(), Errno> {
+        self.maybe_pause(process)?;
+        let (kind, verdict) = {
+            let kind = change.kind(self.disk.borrow().len(path));
+            (kind, self.faults.borrow_mut().next(kind))
+        };
+        match change {
+            DiskChange::Write { offset, data } => self.record.event(format_args!(
+                "{path} write {offset} {} {} {verdict:?}",
+                data.len(),
+                fingerprint(data)
+            )),
+            _ => self.record.event(format_args!("{path} {change:?} {verdict:?}")),
+        }
+        match verdict {
+            Verdict::Proceed => {
+                self.apply(path, change);
+                Ok(())
+            }
+            Verdict::Fail(errno) => {
+                self.record.probe("disk error");
+                self.apply_part(path, change, kind);
+                Err(errno)
+            }
+            Verdict::FailAndForget => {
+                self.record.probe("lying sync");
+                self.disk.borrow_mut().forget_unsynced(path);
+                Err(Errno::EIO)
+            }
+            Verdict::Crash(crash) => {
+                let extent = self.draw(|rng| rng.below(3));
+                match extent {
+                    0 => {}
+                    1 => self.apply(path, change),
+                    _ => self.apply_part(path, change, kind),
+                }
+                self.crash(crash);
+                Err(Errno::EIO)
+            }
+        }
+    }
+
+    /// Lets other statements run for a moment, now and then.
+    pub(crate) fn maybe_pause(&self, process: Process) -> Result<(), Errno> {
+        if self.is_alive(process) && self.rng.borrow_mut().percent(self.pause_percent.get()) {
+            let wait = self.rng.borrow_mut().between(1, 4);
+            if coroutine::pause(Duration::from_millis(wait)) {
+                self.record.probe("pause in a statement");
+            }
+        }
+        if self.is_alive(process) { Ok(()) } else { Err(Errno::EIO) }
+    }
+
+    fn apply(&self, path: &Path, change: DiskChange<'_>) {
+        let mut disk = self.disk.borrow_mut();
+        match change {
+            DiskChange::Write { offset, data } => disk.write_at(path, offset, data),
+            DiskChange::SetLen(len) => disk.set_len(path, len),
+            DiskChange::Sync => disk.sync(path),
+            DiskChange::Remove => disk.remove(path),
+            DiskChange::Rename(to) => disk.rename(path, to),
+            DiskChange::SyncDirectory => disk.sync_directory(path),
+        }
+    }
+
+    /// Of a write, any number of the first bytes; of anything else, nothing.
+    fn apply_part(&self, path: &Path, change: DiskChange<'_>, kind: Kind) {
+        if let (Kind::Grow, DiskChange::Write { offset, data }) = (kind, change) {
+            let kept = self.draw(|rng| rng.index(data.len() + 1));
+            if kept > 0 {
+                self.disk.borrow_mut().write_at(path, offset, &data[..kept]);
+            }
+        }
+    }
+}
+
+impl Process {
+    /// Its number; 0 is the daemon.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+}
+
+impl DiskChange<'_> {
+    fn kind(self, len: Option<u64>) -> Kind {
+        match self {
+            Self::Write { .. } => Kind::Grow,
+            Self::SetLen(wanted) if wanted > len.unwrap_or(0) => Kind::Grow,
+            Self::Sync | Self::SyncDirectory => Kind::Sync,
+            Self::SetLen(_) | Self::Remove | Self::Rename(_) => Kind::Other,
+        }
+    }
+}

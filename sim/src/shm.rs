@@ -1,0 +1,32 @@
+use std::cell::{RefCell, UnsafeCell};
+use std::fmt;
+
+/// Bytes in a region of the wal-index.
+pub(crate) const REGION: usize = 32 * 1024;
+
+type Region = UnsafeCell<[u64; REGION / 8]>;
+
+/// The shared memory of a database's wal-index. It lives as long as somebody has it mapped.
+#[derive(Default)]
+pub(crate) struct Shm {
+    regions: RefCell<Vec<Box<Region>>>,
+}
+
+impl fmt::Debug for Shm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shm({} regions)", self.regions.borrow().len())
+    }
+}
+
+impl Shm {
+    /// The address of a region, null if it does not exist and must not be made. It stays valid as long as `self`.
+    pub(crate) fn region(&self, index: usize, extend: bool) -> *mut u64 {
+        let mut regions = self.regions.borrow_mut();
+        if extend {
+            while regions.len() <= index {
+                regions.push(Box::new(UnsafeCell::new([0; REGION / 8])));
+            }
+        }
+        regions.get(index).map_or(std::ptr::null_mut(), |region| region.get().cast())
+    }
+}

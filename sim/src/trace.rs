@@ -1,0 +1,96 @@
+use std::collections::VecDeque;
+use std::fmt;
+
+/// How many of the latest events a trace keeps as text.
+const KEPT: usize = 400;
+
+/// Everything that happened in a run, in order, as one hash: two runs are the same if their hashes are.
+#[derive(Debug)]
+pub struct Trace {
+    hash: u64,
+    events: u64,
+    latest: VecDeque<String>,
+    aloud: bool,
+}
+
+impl Trace {
+    /// An empty trace. If `aloud`, every event is also printed as it happens.
+    pub fn new(aloud: bool) -> Self {
+        Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, latest: VecDeque::new(), aloud }
+    }
+
+    /// Adds an event at `now_ns` of virtual time.
+    pub fn record(&mut self, now_ns: u64, event: fmt::Arguments<'_>) {
+        let line = format!("{:>6}.{:06} {event}", now_ns / 1_000_000, now_ns % 1_000_000);
+        self.hash = hash_bytes(self.hash, line.as_bytes());
+        self.events += 1;
+        if self.aloud {
+            println!("{line}");
+        }
+        if self.latest.len() == KEPT {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(line);
+    }
+
+    /// The hash of all events so far.
+    pub fn hash(&self) -> TraceHash {
+        TraceHash(self.hash)
+    }
+
+    /// The number of events so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The latest events, oldest first.
+    pub fn latest(&self) -> impl Iterator<Item = &str> {
+        self.latest.iter().map(String::as_str)
+    }
+}
+
+/// The hash of a run. Written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceHash(u64);
+
+impl fmt::Display for TraceHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A short name for a piece of data in a trace.
+pub(crate) fn fingerprint(data: &[u8]) -> TraceHash {
+    TraceHash(hash_bytes(data.len() as u64, data))
+}
+
+/// Eight bytes a step: multiply and fold. Not for adversaries.
+fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let product = u128::from(hash ^ u64::from_le_bytes(word)) * 0x9e37_79b9_7f4a_7c15_u128;
+        hash = (product as u64) ^ ((product >> 64) as u64) ^ 0x5555;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_depends_on_every_event_and_its_time() {
+        let trace = |events: &[(u64, &str)]| {
+            let mut trace = Trace::new(false);
+            for (now, event) in events {
+                trace.record(*now, format_args!("{event}"));
+            }
+            trace.hash()
+        };
+        assert_eq!(trace(&[(1, "a"), (2, "b")]), trace(&[(1, "a"), (2, "b")]));
+        assert_ne!(trace(&[(1, "a"), (2, "b")]), trace(&[(2, "b"), (1, "a")]));
+        assert_ne!(trace(&[(1, "a")]), trace(&[(2, "a")]));
+        assert_eq!(trace(&[(1, "a")]).to_string().len(), 16);
+    }
+}
