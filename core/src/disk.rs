@@ -1,5 +1,6 @@
 //! The seam between the machines and a disk: the files of one database.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::Errno;
@@ -21,6 +22,9 @@ pub enum File {
     Sums,
     /// The page checksums while they are being written.
     SumsNew,
+    /// An empty file that exists while the database file may hold changes that were made without a journal and that
+    /// the log does not have.
+    Unjournaled,
 }
 
 /// Reads of a database's files. Reading changes nothing, so machines do it directly.
@@ -84,4 +88,44 @@ pub trait Disk: View {
     /// # Errors
     /// What the disk answered.
     fn sync_directory(&self) -> Result<(), Errno>;
+}
+
+impl<T: View + ?Sized> View for Arc<T> {
+    fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        (**self).read_at(file, offset, buf)
+    }
+
+    fn len(&self, file: File) -> Result<Option<u64>, Errno> {
+        (**self).len(file)
+    }
+
+    fn segments(&self) -> Result<Vec<u64>, Errno> {
+        (**self).segments()
+    }
+}
+
+impl<T: Disk + ?Sized> Disk for Arc<T> {
+    fn write_at(&self, file: File, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        (**self).write_at(file, offset, data)
+    }
+
+    fn set_len(&self, file: File, len: u64) -> Result<(), Errno> {
+        (**self).set_len(file, len)
+    }
+
+    fn sync(&self, file: File) -> Result<(), Errno> {
+        (**self).sync(file)
+    }
+
+    fn remove(&self, file: File) -> Result<(), Errno> {
+        (**self).remove(file)
+    }
+
+    fn rename(&self, from: File, to: File) -> Result<(), Errno> {
+        (**self).rename(from, to)
+    }
+
+    fn sync_directory(&self) -> Result<(), Errno> {
+        (**self).sync_directory()
+    }
 }

@@ -1,0 +1,265 @@
+//! Finding out what a transaction changed, and whether it may be committed.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::wal_capture::Advance;
+use super::{Commit, Database, Effect, JournalMode, Staged};
+use crate::sqlite::header::DatabaseHeader;
+use crate::{
+    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, Txid,
+    View, ltx,
+};
+
+/// What a database file says of itself.
+struct FileFacts {
+    page_size: PageSize,
+    page_count: u32,
+    journal_mode: JournalMode,
+}
+
+impl Database {
+    /// The transaction that `advance` completes in the WAL, unless it changes nothing.
+    pub(super) fn wal_commit<V: View>(
+        &self,
+        advance: &Advance,
+        view: &V,
+        now: Now,
+    ) -> Result<Option<Commit>, Errno> {
+        let Some(wal) = &self.wal else { return Ok(None) };
+        let Some(frames) = wal.completed(advance) else { return Ok(None) };
+        let mut frames: Vec<(PageNumber, u64, Checksum, u32)> =
+            frames.map(|(offset, frame)| (frame.page, offset, frame.sum, frame.commit)).collect();
+        let page_count = frames.last().map_or(0, |frame| frame.3);
+        // Of several frames of a page the last one counts.
+        frames.sort_by_key(|(page, offset, ..)| (*page, core::cmp::Reverse(*offset)));
+        frames.dedup_by_key(|(page, ..)| *page);
+        let page_size = wal.header().page_size;
+        let mut pages: Vec<(PageNumber, PageSource, Checksum)> = frames
+            .iter()
+            .filter(|(page, ..)| page.get() <= page_count && *page != page_size.lock_page())
+            .filter(|(page, _, sum, _)| *sum != self.sums.get(*page))
+            .map(|(page, offset, sum, _)| (*page, PageSource::Frame(*offset), *sum))
+            .collect();
+        if !self.options.faults.skip_unwritten_pages {
+            self.add_unwritten(&mut pages, page_size, page_count, view)?;
+        }
+        if pages.is_empty() && page_count == self.page_count() {
+            return Ok(None);
+        }
+        if let Some(errno) = self.log_error {
+            return Err(errno);
+        }
+        let mut header = self.header(page_size, page_count, now);
+        header.wal_salt = wal.header().salt;
+        header.wal_offset = wal.committed_end();
+        header.wal_size = wal.completed_end(advance) - wal.committed_end();
+        Ok(Some(self.commit_of(header, pages, JournalMode::Wal, false)))
+    }
+
+    /// Adds the pages that the database grew by and that were not written: their content is what a reader would find.
+    fn add_unwritten<V: View>(
+        &self,
+        pages: &mut Vec<(PageNumber, PageSource, Checksum)>,
+        page_size: PageSize,
+        page_count: u32,
+        view: &V,
+    ) -> Result<(), Errno> {
+        let written = pages.len();
+        for number in self.page_count() + 1..=page_count {
+            let Some(page) = PageNumber::new(number).filter(|page| *page != page_size.lock_page()) else {
+                continue;
+            };
+            if pages[..written].binary_search_by_key(&page, |(page, ..)| *page).is_ok() {
+                continue;
+            }
+            let frame = self.wal.as_ref().and_then(|wal| wal.frames().get(&page)).copied();
+            let source = frame.map_or(PageSource::Database, PageSource::Frame);
+            pages.push((page, source, page_sum(view, page_size, page, source)?));
+        }
+        pages.sort_by_key(|(page, ..)| *page);
+        Ok(())
+    }
+
+    /// The operation by which SQLite ends a transaction in rollback mode: the journal is removed, emptied or its
+    /// header overwritten. Whether that commits or rolls back is decided by what is in the database file.
+    pub(super) fn begin_journal_end<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
+        let commit = self.compare(view, now)?;
+        let mut effects = Vec::with_capacity(4);
+        if let Some(commit) = &commit {
+            self.require_authority(now, Errno::EACCES)?;
+            effects.push(Effect::AppendPending);
+            effects.push(Effect::Append(Box::new(commit.transaction.clone())));
+            if self.rollback.synced && !self.options.faults.skip_log_sync {
+                effects.push(Effect::SyncLog);
+            }
+        }
+        effects.push(Effect::Perform);
+        self.staged = Staged::JournalEnd(commit.map(Box::new));
+        Ok(effects)
+    }
+
+    /// Captures what was written to the database file without a journal, as one transaction. A file that is not a
+    /// whole database yet is left for later.
+    pub(super) fn begin_unjournaled<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
+        if !self.rollback.unjournaled || self.rollback.journal_active {
+            return Ok(alloc::vec![Effect::Perform]);
+        }
+        let commit = self.compare(view, now)?;
+        let mut effects = alloc::vec![Effect::Perform];
+        if let Some(commit) = &commit {
+            self.require_authority(now, Errno::EIO)?;
+            // The file first: the log must not promise what the database file may still lose, for there is no journal.
+            effects.push(Effect::Sync(File::Database));
+            effects.push(Effect::AppendPending);
+            effects.push(Effect::Append(Box::new(commit.transaction.clone())));
+            effects.push(Effect::SyncLog);
+        }
+        self.staged = Staged::Unjournaled(commit.map(Box::new));
+        Ok(effects)
+    }
+
+    /// The database is removed.
+    pub(super) fn begin_drop(&mut self, now: Now) -> Result<Vec<Effect>, Errno> {
+        self.require_authority(now, Errno::EACCES)?;
+        let mut effects = Vec::with_capacity(8);
+        let mut dropped = None;
+        if let Some(page_size) = self.page_size.filter(|_| self.position != Position::ZERO) {
+            let header = self.header(page_size, 0, now);
+            let transaction = Transaction { header, pages: Vec::new(), post_apply: Checksum::EMPTY };
+            effects.push(Effect::AppendPending);
+            effects.push(Effect::Append(Box::new(transaction.clone())));
+            effects.push(Effect::SyncLog);
+            dropped = Some(Box::new(transaction));
+        }
+        effects.push(Effect::Perform);
+        for file in [File::Journal, File::Wal, File::Shm, File::Sums] {
+            effects.push(Effect::Remove(file));
+        }
+        effects.push(Effect::SyncDirectory);
+        self.staged = Staged::Dropped(dropped);
+        Ok(effects)
+    }
+
+    /// What the database file holds that the last transaction did not, as a transaction; `None` if nothing, or if the
+    /// file is not a database.
+    fn compare<V: View>(&self, view: &V, now: Now) -> Result<Option<Commit>, Errno> {
+        if !self.rollback.is_dirty() && !self.unseen_writes {
+            return Ok(None);
+        }
+        let Some(facts) = self.file_facts(view)? else { return Ok(None) };
+        let resized = self.page_size.is_some_and(|size| size != facts.page_size) && self.page_count() > 0;
+        let whole_file = resized || self.rollback.dirty_unknown || self.unseen_writes;
+        let old_count = if resized { 0 } else { self.page_count() };
+        let candidates: Vec<PageNumber> = if whole_file {
+            (1..=facts.page_count).filter_map(PageNumber::new).collect()
+        } else {
+            self.rollback.dirty().take_while(|page| page.get() <= facts.page_count).collect()
+        };
+        let mut pages = Vec::new();
+        for page in candidates {
+            if page == facts.page_size.lock_page() {
+                continue;
+            }
+            let sum = page_sum(view, facts.page_size, page, PageSource::Database)?;
+            if resized || page.get() > old_count || sum != self.sums.get(page) {
+                pages.push((page, PageSource::Database, sum));
+            }
+        }
+        if !self.options.faults.skip_unwritten_pages {
+            self.add_unwritten(&mut pages, facts.page_size, facts.page_count, view)?;
+        }
+        if pages.is_empty() && facts.page_count == self.page_count() {
+            return Ok(None);
+        }
+        let header = self.header(facts.page_size, facts.page_count, now);
+        Ok(Some(self.commit_of(header, pages, facts.journal_mode, resized)))
+    }
+
+    /// What the database file says of itself; `None` if it is not a database (yet).
+    fn file_facts<V: View>(&self, view: &V) -> Result<Option<FileFacts>, Errno> {
+        let len = view.len(File::Database)?.unwrap_or(0);
+        if len == 0 {
+            // Emptied, or never written: a database without pages, if there is a size for them.
+            return Ok(self.page_size.map(|page_size| FileFacts {
+                page_size,
+                page_count: 0,
+                journal_mode: JournalMode::Rollback,
+            }));
+        }
+        let mut head = [0; DatabaseHeader::LEN];
+        if view.read_at(File::Database, 0, &mut head)? < head.len() {
+            return Ok(None);
+        }
+        let Ok(header) = DatabaseHeader::decode(&head) else { return Ok(None) };
+        let size = u64::from(header.page_size.get());
+        let in_file = u32::try_from(len.div_ceil(size)).unwrap_or(u32::MAX);
+        // A header that an old SQLite left behind says nothing of the size (SQLite file format 1.3.7).
+        let page_count = header.valid_page_count().unwrap_or(in_file);
+        let journal_mode = if header.is_wal() { JournalMode::Wal } else { JournalMode::Rollback };
+        // While a program copies a database here, the header comes first and the pages later.
+        if self.rollback.unjournaled && !self.rollback.journal_active && in_file < page_count {
+            return Ok(None);
+        }
+        Ok(Some(FileFacts { page_size: header.page_size, page_count, journal_mode }))
+    }
+
+    /// The header of the next transaction.
+    fn header(&self, page_size: PageSize, commit: u32, now: Now) -> ltx::Header {
+        let txid = self.position.txid.next();
+        ltx::Header {
+            compressed: self.options.compress,
+            page_size,
+            commit,
+            min_txid: txid,
+            max_txid: txid,
+            timestamp_ms: now.wall_ms,
+            // The first transaction is a snapshot by definition: it builds on nothing.
+            pre_apply: if txid == Txid::new(1) { Checksum::ZERO } else { self.position.checksum },
+            wal_offset: 0,
+            wal_size: 0,
+            wal_salt: [0, 0],
+            node_id: self.options.node_id,
+        }
+    }
+
+    fn commit_of(
+        &self,
+        header: ltx::Header,
+        pages: Vec<(PageNumber, PageSource, Checksum)>,
+        journal_mode: JournalMode,
+        resized: bool,
+    ) -> Commit {
+        let sums: Vec<(PageNumber, Checksum)> = pages.iter().map(|(page, _, sum)| (*page, *sum)).collect();
+        let nothing = PageSums::default();
+        let before = if resized { &nothing } else { &self.sums };
+        let post_apply = before.total_after(&sums, header.commit);
+        let pages = pages.into_iter().map(|(page, source, _)| (page, source)).collect();
+        let transaction = Transaction { header, pages, post_apply };
+        Commit { page_size: header.page_size, transaction, journal_mode, resized, sums }
+    }
+
+    /// The checksum of a page as it stands in the database file.
+    pub(super) fn database_sum<V: View>(&self, view: &V, page: PageNumber) -> Result<Checksum, Errno> {
+        match self.page_size {
+            Some(page_size) => page_sum(view, page_size, page, PageSource::Database),
+            None => Ok(Checksum::ZERO),
+        }
+    }
+}
+
+fn page_sum<V: View>(
+    view: &V,
+    page_size: PageSize,
+    page: PageNumber,
+    source: PageSource,
+) -> Result<Checksum, Errno> {
+    let mut content = alloc::vec![0; page_size.bytes()];
+    let (file, offset) = match source {
+        PageSource::Database => (File::Database, page_size.offset_of(page)),
+        PageSource::Frame(frame) => (File::Wal, frame + crate::sqlite::wal::FRAME_HEADER_LEN as u64),
+    };
+    let read = view.read_at(file, offset, &mut content)?;
+    content[read..].fill(0);
+    Ok(Checksum::of_page(page, &content))
+}

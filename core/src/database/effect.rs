@@ -1,0 +1,27 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::{File, PageNumber, Transaction};
+
+/// One step of carrying out a request. The drive loop performs the steps in order and stops at the first that fails.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Do to the file what the request says.
+    Perform,
+    /// Leave a durable mark that the database file is about to be written without a journal.
+    MarkUnjournaled,
+    /// Append all captured transactions that are not in the log yet.
+    AppendPending,
+    /// Append this transaction to the log.
+    Append(Box<Transaction>),
+    /// Make the log durable.
+    SyncLog,
+    /// Make a file durable.
+    Sync(File),
+    /// Remove a file.
+    Remove(File),
+    /// Make created and removed files durable.
+    SyncDirectory,
+    /// Copy the pages of these WAL frames into the database file.
+    Backfill(Vec<(PageNumber, u64)>),
+}

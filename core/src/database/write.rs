@@ -1,0 +1,275 @@
+//! What each request does.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Database, Effect, JournalMode, Rejected, Staged};
+use crate::sqlite::wal::{self, WalHeader};
+use crate::{Errno, File, Now, View};
+
+/// Bytes of a journal's header, which SQLite overwrites with zeros to end a transaction in PERSIST mode.
+const JOURNAL_HEADER_LEN: usize = 28;
+
+impl Database {
+    pub(super) fn begin_create(&mut self, file: File, now: Now) -> Result<Vec<Effect>, Errno> {
+        match file {
+            File::Journal => {
+                // It is the first thing a writer in rollback mode needs: here it learns that it may not write.
+                self.require_authority(now, Errno::EACCES)?;
+                self.new_journal = true;
+            }
+            File::Wal => self.new_wal = true,
+            _ => {}
+        }
+        Ok(perform())
+    }
+
+    pub(super) fn begin_write<V: View>(
+        &mut self,
+        file: File,
+        offset: u64,
+        data: &[u8],
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        match file {
+            File::Database => self.begin_database_write(offset, data, now),
+            File::Journal
+                if offset == 0 && data.len() == JOURNAL_HEADER_LEN && data.iter().all(|b| *b == 0) =>
+            {
+                self.begin_journal_end(view, now)
+            }
+            File::Journal => {
+                self.require_authority(now, Errno::EACCES)?;
+                self.rollback.journal_active = true;
+                Ok(perform())
+            }
+            File::Wal => self.begin_wal_write(offset, data, view, now),
+            File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),
+        }
+    }
+
+    /// A write to the database file, where the kernel does not let it pass the daemon.
+    fn begin_database_write(&mut self, offset: u64, data: &[u8], now: Now) -> Result<Vec<Effect>, Errno> {
+        if self.is_checkpoint(offset, data.len() as u64) {
+            return Ok(perform());
+        }
+        // Whoever rolls a hot journal back may write in any role: what it writes was committed before.
+        if !self.rollback.journal_active {
+            self.require_authority(now, Errno::EIO)?;
+        }
+        let effects = self.unless_journaled();
+        self.rollback.wrote(self.page_size, offset, data.len() as u64);
+        Ok(effects)
+    }
+
+    /// The request itself, after leaving the mark that no journal could undo it, where that is so.
+    fn unless_journaled(&mut self) -> Vec<Effect> {
+        if self.rollback.journal_active || self.marked_unjournaled {
+            return perform();
+        }
+        self.marked_unjournaled = true;
+        alloc::vec![Effect::MarkUnjournaled, Effect::Perform]
+    }
+
+    /// Whether a write to the database file is SQLite copying a page there that it has in the WAL.
+    fn is_checkpoint(&self, offset: u64, len: u64) -> bool {
+        let (Some(wal), Some(page_size)) = (&self.wal, self.page_size) else { return false };
+        let size = u64::from(page_size.get());
+        if self.rollback.journal_active || offset % size != 0 || len != size {
+            return false;
+        }
+        let page = u32::try_from(offset / size + 1).ok().and_then(crate::PageNumber::new);
+        page.is_some_and(|page| wal.frames().contains_key(&page))
+    }
+
+    fn begin_wal_write<V: View>(
+        &mut self,
+        offset: u64,
+        data: &[u8],
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        self.require_authority(now, Errno::EACCES)?;
+        if let Some(rejected) = self.rejected {
+            // A refused write may come again in part: SQLite takes up a short write where it ended. A new attempt
+            // begins elsewhere.
+            if (rejected.from..rejected.to).contains(&offset) {
+                return Err(rejected.errno);
+            }
+            self.rejected = None;
+        }
+        if offset < wal::HEADER_LEN as u64 {
+            return self.begin_wal_header(offset, data, view);
+        }
+        let Some(generation) = &mut self.wal else { return Ok(perform()) };
+        if offset < generation.committed_end() {
+            let mut present = alloc::vec![0; data.len()];
+            let read = view.read_at(File::Wal, offset, &mut present)?;
+            if read == data.len() && present == data {
+                return Ok(perform());
+            }
+            self.in_doubt = true;
+            return Err(Errno::EIO);
+        }
+        let advance = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
+        let commit = match self.wal_commit(&advance, view, now) {
+            Ok(commit) => commit,
+            Err(errno) => {
+                self.rejected = Some(Rejected { from: offset, to: offset + data.len() as u64, errno });
+                if let Some(generation) = &mut self.wal {
+                    generation.forget_partial();
+                }
+                return Err(errno);
+            }
+        };
+        let mut effects = Vec::with_capacity(2);
+        if commit.is_some() && self.pending.len() >= self.options.backlog_max {
+            effects.push(Effect::AppendPending);
+        }
+        effects.push(Effect::Perform);
+        self.staged = Staged::WalWrite(advance, commit.map(Box::new));
+        Ok(effects)
+    }
+
+    /// A write to the first 32 bytes of the WAL: SQLite begins it from its start again.
+    fn begin_wal_header<V: View>(
+        &mut self,
+        offset: u64,
+        data: &[u8],
+        view: &V,
+    ) -> Result<Vec<Effect>, Errno> {
+        let mut head = [0; wal::HEADER_LEN];
+        view.read_at(File::Wal, 0, &mut head)?;
+        let before = head;
+        let end = wal::HEADER_LEN.min(offset as usize + data.len());
+        head[offset as usize..end].copy_from_slice(&data[..end - offset as usize]);
+        if head == before && self.wal.is_some() {
+            return Ok(perform());
+        }
+        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok());
+        Ok(self.after_barrier(Effect::Perform))
+    }
+
+    pub(super) fn begin_set_len<V: View>(
+        &mut self,
+        file: File,
+        len: u64,
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        match file {
+            File::Database => {
+                let committed =
+                    self.page_size.map_or(0, |size| u64::from(size.get())) * u64::from(self.page_count());
+                let checkpoint = self.wal.is_some() && !self.rollback.journal_active;
+                if len != committed && !self.rollback.journal_active && !checkpoint {
+                    self.require_authority(now, Errno::EACCES)?;
+                    self.rollback.unjournaled = true;
+                    self.rollback.dirty_unknown = true;
+                    return Ok(self.unless_journaled());
+                }
+                Ok(perform())
+            }
+            File::Journal if len < JOURNAL_HEADER_LEN as u64 => self.begin_journal_end(view, now),
+            File::Wal => match self.wal.as_ref().map(|wal| wal.committed_end()) {
+                // SQLite shortens a WAL it has just begun again, when it was asked to limit its size.
+                Some(end) if len >= end => Ok(perform()),
+                Some(_) if len >= wal::HEADER_LEN as u64 => Err(Errno::EINVAL),
+                _ => self.begin_wal_gone(Effect::Perform, view),
+            },
+            File::Journal | File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => {
+                Ok(perform())
+            }
+        }
+    }
+
+    pub(super) fn begin_remove<V: View>(
+        &mut self,
+        file: File,
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        match file {
+            File::Database => self.begin_drop(now),
+            File::Journal => self.begin_journal_end(view, now),
+            File::Wal => self.begin_wal_gone(Effect::Perform, view),
+            File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),
+        }
+    }
+
+    /// The WAL is removed or emptied. SQLite does so only after a checkpoint, but a person may do it at any time: what
+    /// the database file lacks is copied there first.
+    fn begin_wal_gone<V: View>(&mut self, perform: Effect, view: &V) -> Result<Vec<Effect>, Errno> {
+        let mut missing = Vec::new();
+        for (page, frame) in self.wal_frames() {
+            if page.get() <= self.page_count() && self.database_sum(view, page)? != self.sums.get(page) {
+                missing.push((page, frame));
+            }
+        }
+        let mut effects = self.after_barrier(perform);
+        if !missing.is_empty() {
+            effects.insert(0, Effect::Backfill(missing));
+            effects.insert(1, Effect::Sync(File::Database));
+        }
+        self.staged = Staged::WalGone;
+        Ok(effects)
+    }
+
+    /// `last`, once everything committed so far is durable in the log: the WAL is about to lose it.
+    fn after_barrier(&self, last: Effect) -> Vec<Effect> {
+        let mut effects = Vec::with_capacity(3);
+        if self.wal.is_some() && !self.options.faults.skip_barrier {
+            effects.push(Effect::AppendPending);
+            effects.push(Effect::SyncLog);
+        }
+        effects.push(last);
+        effects
+    }
+
+    pub(super) fn begin_sync<V: View>(
+        &mut self,
+        file: File,
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        match file {
+            File::Wal => {
+                // The WAL holds every page of what is committed in it: synced, it is as durable as the log.
+                self.staged = Staged::WalSynced(self.position);
+                Ok(with_name(core::mem::take(&mut self.new_wal)))
+            }
+            File::Database => {
+                if self.rollback.unjournaled && !self.rollback.journal_active {
+                    return self.begin_unjournaled(view, now);
+                }
+                self.rollback.synced = true;
+                if self.journal_mode == JournalMode::Wal {
+                    // A checkpoint ends so. With the log synced now, the next writer does not wait when it begins
+                    // the WAL again.
+                    return Ok(self.after_barrier(Effect::Perform));
+                }
+                Ok(perform())
+            }
+            File::Journal => {
+                self.rollback.synced = true;
+                Ok(with_name(core::mem::take(&mut self.new_journal)))
+            }
+            File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),
+        }
+    }
+}
+
+/// The sync that was asked for, and that of the directory if the file is new in it. SQLite syncs the directory it
+/// sees, which is the mount's.
+fn with_name(new: bool) -> Vec<Effect> {
+    let mut effects = perform();
+    if new {
+        effects.push(Effect::SyncDirectory);
+    }
+    effects
+}
+
+fn perform() -> Vec<Effect> {
+    alloc::vec![Effect::Perform]
+}

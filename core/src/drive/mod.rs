@@ -1,0 +1,358 @@
+//! The drive loop: a database's machine and its log over a disk. The daemon and the simulator run this same loop.
+
+mod preserve;
+mod recover;
+mod wal_scan;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use preserve::Preserve;
+pub use recover::{OpenError, Recovered};
+
+use crate::database::{
+    Admission, Applied, ApplyError, Authority, Database, Effect, Received, Request, StopReason,
+};
+use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
+use crate::sqlite::wal;
+use crate::{Disk, Errno, File, Now, PageNumber, Position, ReadAt, SavedSums};
+
+/// One database: its machine, its log and its disk.
+#[derive(Debug)]
+pub struct Driver<D> {
+    disk: D,
+    database: Database,
+    log: Log,
+    /// The position whose pages are durably in the database file, as saved with the checksums.
+    base: Position,
+    append_error: Option<AppendError>,
+    /// Who still needs pages as they are before they change.
+    preservers: Vec<Arc<dyn Preserve>>,
+}
+
+impl<D: Disk> Driver<D> {
+    /// The database's machine, to look at.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The database's machine, to tell it about the world around it.
+    pub fn database_mut(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// The position that recovery starts from.
+    pub fn base(&self) -> Position {
+        self.base
+    }
+
+    /// Says whether transactions may be committed from now on.
+    pub fn set_authority(&mut self, authority: Authority) {
+        self.database.set_authority(authority);
+    }
+
+    /// The position of the last committed transaction.
+    pub fn position(&self) -> Position {
+        self.database.position()
+    }
+
+    /// The position up to which transactions survive a loss of power and can be read from the log.
+    pub fn durable(&self) -> Position {
+        let durable = if self.database.wal_durable().txid > self.log.durable().txid {
+            self.database.wal_durable()
+        } else {
+            self.log.durable()
+        };
+        if durable.txid > self.log.end().txid { self.log.end() } else { durable }
+    }
+
+    /// The last error of appending to the log, for the operator. Asking clears it.
+    pub fn take_append_error(&mut self) -> Option<AppendError> {
+        self.append_error.take()
+    }
+
+    /// Carries out one operation of a program on the database's files.
+    ///
+    /// # Errors
+    /// The error number for the program. Nothing was done, or what was done is not a transaction.
+    pub fn request(&mut self, request: Request<'_>, now: Now) -> Result<(), Errno> {
+        let Request::Write { file: File::Wal, mut offset, mut data } = request else {
+            return self.step(request, now);
+        };
+        // Each frame is decided on its own, so that a write of many frames commits each transaction in it.
+        while !data.is_empty() {
+            let (frame, rest) = data.split_at(self.database.wal_write_len(offset, data.len()));
+            self.step(Request::Write { file: File::Wal, offset, data: frame }, now)?;
+            offset += frame.len() as u64;
+            data = rest;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, request: Request<'_>, now: Now) -> Result<(), Errno> {
+        let effects = self.database.begin(&request, &self.disk, now)?;
+        if !self.preservers.is_empty() {
+            self.preserve_before(&request)?;
+        }
+        for effect in &effects {
+            if let Err(errno) = self.perform(effect, &request) {
+                return Err(self.database.fail(effect, errno));
+            }
+        }
+        self.database.complete();
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: &Effect, request: &Request<'_>) -> Result<(), Errno> {
+        match effect {
+            Effect::Perform => match *request {
+                Request::Create(file) => self.disk.set_len(file, 0),
+                Request::Write { file, offset, data } => self.disk.write_at(file, offset, data),
+                Request::SetLen { file, len } => self.disk.set_len(file, len),
+                Request::Remove(file) => self.disk.remove(file),
+                Request::Sync(file) => self.disk.sync(file),
+                Request::Closed => Ok(()),
+            },
+            Effect::MarkUnjournaled => {
+                self.disk.set_len(File::Unjournaled, 0)?;
+                self.disk.sync_directory()
+            }
+            Effect::AppendPending => self.append_pending(),
+            Effect::Append(transaction) => {
+                let appended = self.log.append(&self.disk, transaction);
+                appended.map_err(|error| self.refuse(error))
+            }
+            Effect::SyncLog => self.log.sync(&self.disk),
+            Effect::Sync(file) => self.disk.sync(*file),
+            Effect::Remove(file) => self.disk.remove(*file),
+            Effect::SyncDirectory => self.disk.sync_directory(),
+            Effect::Backfill(frames) => self.backfill(frames),
+        }
+    }
+
+    /// Appends everything captured so far to the log.
+    ///
+    /// # Errors
+    /// The log could not take it; commits are refused until a later call succeeds.
+    pub fn append_pending(&mut self) -> Result<(), Errno> {
+        while let Some(transaction) = self.database.next_pending() {
+            if let Err(error) = self.log.append(&self.disk, transaction) {
+                let errno = self.refuse(error);
+                self.database.pending_refused(errno);
+                return Err(errno);
+            }
+            self.database.pending_appended();
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: AppendError) -> Errno {
+        let errno = error.errno();
+        self.append_error = Some(error);
+        errno
+    }
+
+    /// What has to be synced for everything in the log to be durable. The sync may happen elsewhere, while the
+    /// database goes on; [`Self::log_synced`] then takes note.
+    pub fn log_sync_plan(&self) -> Option<SyncPlan> {
+        self.log.sync_plan()
+    }
+
+    /// `plan` was carried out.
+    pub fn log_synced(&mut self, plan: SyncPlan) {
+        self.log.synced(plan);
+    }
+
+    /// Makes everything in the log durable.
+    ///
+    /// # Errors
+    /// What the disk answered. It is then unknown what is on disk, and the database stops.
+    pub fn sync_log(&mut self) -> Result<(), Errno> {
+        self.log.sync(&self.disk).inspect_err(|errno| self.database.stop(StopReason::LogSync(*errno)))
+    }
+
+    /// Takes a verified LTX file from elsewhere into the log. Its pages are to be written next, and then
+    /// [`Self::applied`] called; if the node dies in between, recovery writes them.
+    ///
+    /// # Errors
+    /// The transaction does not fit here, or the log cannot take it; nothing changed.
+    pub fn receive(
+        &mut self,
+        received: &Received,
+        file: &dyn ReadAt,
+        len: u64,
+    ) -> Result<Admission, ApplyError> {
+        let admission = self.database.admit(&received.header)?;
+        if admission == Admission::Old {
+            return Ok(admission);
+        }
+        self.database.verify(received)?;
+        if !self.preservers.is_empty() {
+            let shrunk = received.header.commit + 1..=self.database.page_count();
+            let pages = received.sums.iter().map(|(page, _)| *page);
+            self.preserve(pages.chain(shrunk.filter_map(PageNumber::new)).collect())?;
+        }
+        self.append_pending()?;
+        self.log
+            .append_received(&self.disk, &received.header, received.post_apply, file, len)
+            .map_err(|error| ApplyError::Disk(self.refuse(error)))?;
+        Ok(admission)
+    }
+
+    /// The pages of the transaction that [`Self::receive`] took are written.
+    ///
+    /// # Errors
+    /// The log could not note which WAL they are in; the database stops, and recovery goes on from the log.
+    pub fn applied(&mut self, received: &Received, applied: Applied) -> Result<(), Errno> {
+        if let Applied::Wal { header, end, .. } = &applied {
+            // On a replica all that ever comes into the WAL is in the log before; on a primary, this much is.
+            let end = if self.database.is_read_only() { u64::MAX } else { *end };
+            let mark = WalCoverage { salt: header.salt, end };
+            if self.log.coverage() != Some(mark) {
+                if let Err(error) = self.log.append_mark(&self.disk, mark) {
+                    let errno = self.refuse(error);
+                    self.database.stop(StopReason::Unapplied(errno));
+                    return Err(errno);
+                }
+            }
+        }
+        self.database.applied(received, applied);
+        Ok(())
+    }
+
+    /// This node may commit from now on: notes where its own transactions will begin in a WAL that so far held those
+    /// of a primary.
+    ///
+    /// # Errors
+    /// The log could not take the note; the node must not commit.
+    pub fn promote(&mut self) -> Result<(), Errno> {
+        let Some((salt, end)) = self.database.wal_end() else { return Ok(()) };
+        if self.log.coverage().is_some_and(|coverage| coverage.salt == salt && coverage.end == u64::MAX) {
+            let mark = WalCoverage { salt, end };
+            self.log.append_mark(&self.disk, mark).map_err(|error| self.refuse(error))?;
+        }
+        self.sync_log()
+    }
+
+    /// Saves the page checksums, and with them a new point for recovery to start from: everything that is in the
+    /// database file now. Costs 8 bytes a page.
+    ///
+    /// # Errors
+    /// What the disk answered; the older point stays.
+    pub fn save(&mut self) -> Result<(), Errno> {
+        let Some(page_size) = self.database.page_size() else { return Ok(()) };
+        if self.database.is_dirty() || self.database.has_active_journal() {
+            return Ok(());
+        }
+        let base = self.database.backfilled();
+        if base == self.base {
+            return Ok(());
+        }
+        self.append_pending()?;
+        self.sync_log()?;
+        self.disk.sync(File::Database)?;
+        let position = self.database.position();
+        self.write_sums(&SavedSums { page_size, base, position, sums: self.database.sums().clone() })?;
+        if self.database.may_clear_unjournaled() {
+            self.disk.remove(File::Unjournaled)?;
+            self.disk.sync_directory()?;
+            self.database.unjournaled_cleared();
+        }
+        Ok(())
+    }
+
+    fn write_sums(&mut self, saved: &SavedSums) -> Result<(), Errno> {
+        self.disk.set_len(File::SumsNew, 0)?;
+        self.disk.write_at(File::SumsNew, 0, &saved.encode())?;
+        self.disk.sync(File::SumsNew)?;
+        self.disk.rename(File::SumsNew, File::Sums)?;
+        self.disk.sync_directory()?;
+        self.base = saved.base;
+        Ok(())
+    }
+
+    /// Leaves everything so that the next start has nothing to recover. No program may have the database open.
+    ///
+    /// # Errors
+    /// What the disk answered; the next start recovers.
+    pub fn close(&mut self) -> Result<(), Errno> {
+        self.append_pending()?;
+        self.sync_log()?;
+        if self.database.has_active_journal() || self.database.is_dirty() || self.database.stopped().is_some()
+        {
+            return Ok(());
+        }
+        let frames: Vec<(PageNumber, u64)> = self.database.wal_frames().collect();
+        self.backfill(&frames)?;
+        if let Some(page_size) = self.database.page_size() {
+            let len = u64::from(page_size.get()) * u64::from(self.database.page_count());
+            self.disk.set_len(File::Database, len)?;
+            self.step(Request::Remove(File::Wal), Now::default())?;
+            self.save()?;
+        }
+        self.disk.remove(File::Wal)?;
+        self.disk.remove(File::Shm)?;
+        self.disk.sync_directory()
+    }
+
+    /// Removes what retention does not keep of the log. Returns how many segments went.
+    ///
+    /// # Errors
+    /// What the disk answered; a segment that stayed is found again at the next start.
+    pub fn expire(&mut self, retention: Retention, now_ms: i64) -> Result<usize, Errno> {
+        let expired = self.log.expire(retention, now_ms, self.base.txid);
+        for number in &expired {
+            self.disk.remove(File::Segment(*number))?;
+        }
+        Ok(expired.len())
+    }
+
+    /// Copies the pages of WAL frames into the database file.
+    fn backfill(&self, frames: &[(PageNumber, u64)]) -> Result<(), Errno> {
+        let Some(page_size) = self.database.page_size() else { return Ok(()) };
+        let mut content = alloc::vec![0; page_size.bytes()];
+        for (page, frame) in frames {
+            if page.get() > self.database.page_count() {
+                continue;
+            }
+            let offset = frame + wal::FRAME_HEADER_LEN as u64;
+            if self.disk.read_at(File::Wal, offset, &mut content)? < content.len() {
+                return Err(Errno::EIO);
+            }
+            self.disk.write_at(File::Database, page_size.offset_of(*page), &content)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads an LTX file in the log as bytes.
+#[derive(Debug)]
+pub struct StoredFile<'a, D> {
+    disk: &'a D,
+    stored: Stored,
+}
+
+impl<'a, D: Disk> StoredFile<'a, D> {
+    /// The file that `stored` names.
+    pub fn new(disk: &'a D, stored: Stored) -> Self {
+        Self { disk, stored }
+    }
+}
+
+impl<D: Disk> ReadAt for StoredFile<'_, D> {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        let rest = usize::try_from(self.stored.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let want = buf.len().min(rest);
+        self.disk.read_at(File::Segment(self.stored.segment), self.stored.offset + offset, &mut buf[..want])
+    }
+}

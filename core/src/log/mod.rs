@@ -1,0 +1,441 @@
+//! The transaction log: append-only segments that hold LTX files back to back, and an index of them in memory.
+//!
+//! A commit appends to the newest segment; nothing is created, renamed or synced for it alone. What is durable is a
+//! prefix: [`Log::durable`] says up to which position.
+
+mod entry;
+mod scan;
+mod segment;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+pub use entry::{EntryHeader, EntryKind, WalCoverage};
+pub use scan::{Damage, Scan};
+pub use segment::SEGMENT_HEADER_LEN;
+
+use crate::{Checksum, Disk, Errno, File, PageSource, Position, ReadAt, Transaction, Txid, ltx};
+
+/// Bytes of an LTX file that are collected before they are written, where it is larger than that.
+const WRITE_CHUNK: usize = 256 * 1024;
+
+/// Where an LTX file lies in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The number of the segment.
+    pub segment: u64,
+    /// Where the LTX file begins, in bytes.
+    pub offset: u64,
+    /// Bytes of the LTX file.
+    pub len: u64,
+    /// Its first transaction.
+    pub min_txid: Txid,
+    /// The checksum before it, zero for a snapshot.
+    pub pre_apply: Checksum,
+    /// The position after it.
+    pub post: Position,
+    /// When it was committed, in milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+}
+
+/// One segment as the log knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    number: u64,
+    /// Bytes in use.
+    len: u64,
+    /// The time of its newest transaction, in milliseconds since the Unix epoch.
+    newest_ms: i64,
+    /// The last transaction in it.
+    max_txid: Txid,
+}
+
+/// What makes an append fail.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The disk refused; nothing was added.
+    #[error("cannot write the transaction log: {0}")]
+    Disk(Errno),
+    /// A page that must be in the WAL is not: the file was changed behind the daemon's back.
+    #[error("page {page} ends early in the WAL at byte {offset}: the file was changed from outside")]
+    MissingFrame {
+        /// The page.
+        page: crate::PageNumber,
+        /// Where it should begin.
+        offset: u64,
+    },
+    /// The transaction breaks a rule of the format, which is a bug of this program.
+    #[error("transaction cannot be encoded: {0}")]
+    Encode(#[from] ltx::EncodeError),
+}
+
+impl AppendError {
+    /// The error number a program may be told.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Disk(errno) => *errno,
+            Self::MissingFrame { .. } | Self::Encode(_) => Errno::EIO,
+        }
+    }
+}
+
+impl From<Errno> for AppendError {
+    fn from(errno: Errno) -> Self {
+        Self::Disk(errno)
+    }
+}
+
+/// What a sync of the log makes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncPlan {
+    /// The segment to sync.
+    pub segment: u64,
+    /// Whether the directory must be synced too, because the segment is new in it.
+    pub directory: bool,
+    /// The position that is durable afterwards.
+    pub upto: Position,
+}
+
+/// How long transactions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Transactions older than this are given up, in milliseconds; `None` keeps them whatever their age.
+    pub age_ms: Option<i64>,
+    /// Bytes above which the oldest segments are given up; `None` for no limit.
+    pub size: Option<u64>,
+}
+
+/// The log of one database.
+#[derive(Debug)]
+pub struct Log {
+    /// Bytes above which a new segment is begun.
+    segment_len_max: u64,
+    segments: VecDeque<Segment>,
+    /// Consecutive transactions, oldest first.
+    entries: VecDeque<Stored>,
+    end: Position,
+    durable: Position,
+    coverage: Option<WalCoverage>,
+    /// The newest segment's directory entry is not durable yet.
+    directory_dirty: bool,
+    buffer: Vec<u8>,
+}
+
+impl Log {
+    /// A log without transactions.
+    pub fn new(segment_len_max: u64) -> Self {
+        Self {
+            segment_len_max,
+            segments: VecDeque::new(),
+            entries: VecDeque::new(),
+            end: Position::ZERO,
+            durable: Position::ZERO,
+            coverage: None,
+            directory_dirty: false,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The position after the last transaction in the log.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// The position up to which the log survives a loss of power.
+    pub fn durable(&self) -> Position {
+        self.durable
+    }
+
+    /// Goes on after `position`, which is known to be durable elsewhere, in a log that has nothing.
+    pub fn start_at(&mut self, position: Position) {
+        if self.entries.is_empty() {
+            self.end = position;
+            self.durable = position;
+        }
+    }
+
+    /// The part of the WAL whose transactions are in the log, if the log ends in transactions of a WAL.
+    pub fn coverage(&self) -> Option<WalCoverage> {
+        self.coverage
+    }
+
+    /// The oldest transaction that can still be served.
+    pub fn first(&self) -> Option<&Stored> {
+        self.entries.front()
+    }
+
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// The LTX file that holds `txid`, if it is still there.
+    pub fn find(&self, txid: Txid) -> Option<&Stored> {
+        let at = self.entries.partition_point(|stored| stored.post.txid < txid);
+        self.entries.get(at).filter(|stored| stored.min_txid <= txid)
+    }
+
+    /// The LTX files after `txid`, oldest first; `None` if the first of them is not there any more.
+    pub fn after(&self, txid: Txid) -> Option<impl Iterator<Item = &Stored> + '_> {
+        let at = self.entries.partition_point(|stored| stored.post.txid <= txid);
+        let connected = match self.entries.get(at) {
+            Some(stored) => stored.min_txid <= txid.next(),
+            None => txid >= self.end.txid,
+        };
+        connected.then(|| self.entries.range(at..))
+    }
+
+    /// Appends a captured transaction, reading its pages from the database's files.
+    ///
+    /// # Errors
+    /// Nothing was added; the log can be appended to again.
+    pub fn append<D: Disk>(&mut self, disk: &D, transaction: &Transaction) -> Result<(), AppendError> {
+        let offset = self.begin_entry(disk)?;
+        let mut page = core::mem::take(&mut self.buffer);
+        page.resize(transaction.header.page_size.bytes(), 0);
+        let written = self.write_captured(disk, offset, transaction, &mut page);
+        self.buffer = page;
+        self.finish_entry(written?, offset);
+        Ok(())
+    }
+
+    /// Encodes and writes the entry at `offset`, reading each page into `page`.
+    fn write_captured<D: Disk>(
+        &self,
+        disk: &D,
+        offset: u64,
+        transaction: &Transaction,
+        page: &mut [u8],
+    ) -> Result<EntryHeader, AppendError> {
+        let mut encoder = ltx::Encoder::new(transaction.header.clone())?;
+        let segment = File::Segment(self.newest_number());
+        let payload_at = offset + EntryHeader::LEN as u64;
+        let mut written = 0_u64;
+        for (number, source) in &transaction.pages {
+            match source {
+                PageSource::Database => {
+                    let at = transaction.header.page_size.offset_of(*number);
+                    let read = disk.read_at(File::Database, at, page)?;
+                    page[read..].fill(0);
+                }
+                PageSource::Frame(frame) => {
+                    let at = frame + crate::sqlite::wal::FRAME_HEADER_LEN as u64;
+                    if disk.read_at(File::Wal, at, page)? < page.len() {
+                        return Err(AppendError::MissingFrame { page: *number, offset: at });
+                    }
+                }
+            }
+            encoder.page(*number, page)?;
+            if encoder.output().len() >= WRITE_CHUNK {
+                disk.write_at(segment, payload_at + written, encoder.output())?;
+                written += encoder.output().len() as u64;
+                encoder.output().clear();
+            }
+        }
+        encoder.finish(transaction.post_apply)?;
+        let rest = encoder.output();
+        let header = EntryHeader {
+            kind: EntryKind::Captured,
+            payload_len: written + rest.len() as u64,
+            min_txid: transaction.header.min_txid,
+            pre_apply: transaction.header.pre_apply,
+            post: transaction.position(),
+            timestamp_ms: transaction.header.timestamp_ms,
+            wal: WalCoverage {
+                salt: transaction.header.wal_salt,
+                end: transaction.header.wal_offset + transaction.header.wal_size,
+            },
+        };
+        let encoded = header.encode(self.newest_number(), offset);
+        if written == 0 {
+            // The usual small transaction: one write for header and file.
+            rest.splice(0..0, encoded);
+            disk.write_at(segment, offset, rest)?;
+        } else {
+            disk.write_at(segment, payload_at + written, rest)?;
+            disk.write_at(segment, offset, &encoded)?;
+        }
+        Ok(header)
+    }
+
+    /// Appends an LTX file of `len` bytes that came from elsewhere and has been verified. A snapshot makes the
+    /// transactions before it unreachable.
+    ///
+    /// # Errors
+    /// Nothing was added; the log can be appended to again.
+    pub fn append_received<D: Disk>(
+        &mut self,
+        disk: &D,
+        header: &ltx::Header,
+        post_apply: Checksum,
+        payload: &dyn ReadAt,
+        len: u64,
+    ) -> Result<(), AppendError> {
+        let entry = EntryHeader {
+            kind: EntryKind::Received,
+            payload_len: len,
+            min_txid: header.min_txid,
+            pre_apply: header.pre_apply,
+            post: Position { txid: header.max_txid, checksum: post_apply },
+            timestamp_ms: header.timestamp_ms,
+            wal: WalCoverage::default(),
+        };
+        let offset = self.begin_entry(disk)?;
+        let segment = File::Segment(self.newest_number());
+        let mut chunk = alloc::vec![0; WRITE_CHUNK.min(usize::try_from(len).unwrap_or(WRITE_CHUNK))];
+        let mut copied = 0;
+        while copied < len {
+            let want = chunk.len().min(usize::try_from(len - copied).unwrap_or(usize::MAX));
+            let read = payload.read_at(copied, &mut chunk[..want])?;
+            if read == 0 {
+                return Err(AppendError::Disk(Errno::EIO));
+            }
+            disk.write_at(segment, offset + EntryHeader::LEN as u64 + copied, &chunk[..read])?;
+            copied += read as u64;
+        }
+        disk.write_at(segment, offset, &entry.encode(self.newest_number(), offset))?;
+        self.finish_entry(entry, offset);
+        Ok(())
+    }
+
+    /// Notes how far the WAL is covered, where the transactions in it came from a peer.
+    ///
+    /// # Errors
+    /// What the disk answered; nothing was added.
+    pub fn append_mark<D: Disk>(&mut self, disk: &D, wal: WalCoverage) -> Result<(), AppendError> {
+        let offset = self.begin_entry(disk)?;
+        let mark = EntryHeader {
+            kind: EntryKind::WalMark,
+            payload_len: 0,
+            min_txid: Txid::ZERO,
+            pre_apply: Checksum::ZERO,
+            post: self.end,
+            timestamp_ms: 0,
+            wal,
+        };
+        disk.write_at(
+            File::Segment(self.newest_number()),
+            offset,
+            &mark.encode(self.newest_number(), offset),
+        )?;
+        self.finish_entry(mark, offset);
+        Ok(())
+    }
+
+    /// What has to be synced for everything appended so far to be durable; `None` if it is.
+    pub fn sync_plan(&self) -> Option<SyncPlan> {
+        let newest = self.segments.back()?;
+        (self.durable != self.end || self.directory_dirty).then_some(SyncPlan {
+            segment: newest.number,
+            directory: self.directory_dirty,
+            upto: self.end,
+        })
+    }
+
+    /// Notes that `plan` was carried out.
+    pub fn synced(&mut self, plan: SyncPlan) {
+        if plan.upto.txid >= self.durable.txid {
+            self.durable = plan.upto;
+        }
+        if plan.directory && self.segments.back().is_some_and(|newest| newest.number == plan.segment) {
+            self.directory_dirty = false;
+        }
+    }
+
+    /// Makes everything appended so far durable.
+    ///
+    /// # Errors
+    /// What the disk answered; what was appended since the last sync may be lost.
+    pub fn sync<D: Disk>(&mut self, disk: &D) -> Result<(), Errno> {
+        let Some(plan) = self.sync_plan() else { return Ok(()) };
+        disk.sync(File::Segment(plan.segment))?;
+        if plan.directory {
+            disk.sync_directory()?;
+        }
+        self.synced(plan);
+        Ok(())
+    }
+
+    /// Forgets the oldest segments that retention does not keep and returns their numbers, to be removed.
+    ///
+    /// What comes after `keep_after` stays, whatever its age: recovery needs it. So does the newest segment.
+    pub fn expire(&mut self, retention: Retention, now_ms: i64, keep_after: Txid) -> Vec<u64> {
+        let mut expired = Vec::new();
+        let mut size = self.size();
+        while self.segments.len() > 1 {
+            let oldest = self.segments[0];
+            let too_old = retention.age_ms.is_some_and(|age| oldest.newest_ms < now_ms - age);
+            let too_much = retention.size.is_some_and(|limit| size > limit);
+            if oldest.max_txid > keep_after || !(too_old || too_much) {
+                break;
+            }
+            size -= oldest.len;
+            self.segments.pop_front();
+            while self.entries.front().is_some_and(|stored| stored.segment == oldest.number) {
+                self.entries.pop_front();
+            }
+            expired.push(oldest.number);
+        }
+        expired
+    }
+
+    fn newest_number(&self) -> u64 {
+        self.segments.back().map_or(0, |segment| segment.number)
+    }
+
+    /// The offset of the next entry, after beginning a new segment if the newest is full.
+    fn begin_entry<D: Disk>(&mut self, disk: &D) -> Result<u64, Errno> {
+        if let Some(newest) = self.segments.back().filter(|newest| newest.len < self.segment_len_max) {
+            return Ok(newest.len);
+        }
+        // Only the newest segment may have unsynced entries, so that recovery looks for a torn end in one place.
+        self.sync(disk)?;
+        let number = self.newest_number() + 1;
+        disk.set_len(File::Segment(number), 0)?;
+        disk.write_at(File::Segment(number), 0, &segment::header(number))?;
+        self.segments.push_back(Segment {
+            number,
+            len: SEGMENT_HEADER_LEN as u64,
+            newest_ms: i64::MIN,
+            max_txid: Txid::ZERO,
+        });
+        self.directory_dirty = true;
+        Ok(SEGMENT_HEADER_LEN as u64)
+    }
+
+    /// Takes an entry that is completely written into the index.
+    fn finish_entry(&mut self, header: EntryHeader, offset: u64) {
+        if let Some(newest) = self.segments.back_mut() {
+            newest.len = offset + EntryHeader::LEN as u64 + header.payload_len;
+        }
+        self.index(&header, offset);
+    }
+
+    /// Adds an entry of the newest segment to the index.
+    fn index(&mut self, header: &EntryHeader, offset: u64) {
+        match header.kind {
+            EntryKind::Captured if header.wal.salt == [0, 0] => self.coverage = None,
+            EntryKind::Captured | EntryKind::WalMark => self.coverage = Some(header.wal),
+            EntryKind::Received => {}
+        }
+        if !header.is_transaction() {
+            return;
+        }
+        if header.is_snapshot() {
+            self.entries.clear();
+        }
+        self.end = header.post;
+        let Some(newest) = self.segments.back_mut() else { return };
+        newest.newest_ms = newest.newest_ms.max(header.timestamp_ms);
+        newest.max_txid = header.post.txid;
+        self.entries.push_back(Stored {
+            segment: newest.number,
+            offset: offset + EntryHeader::LEN as u64,
+            len: header.payload_len,
+            min_txid: header.min_txid,
+            pre_apply: header.pre_apply,
+            post: header.post,
+            timestamp_ms: header.timestamp_ms,
+        });
+    }
+}

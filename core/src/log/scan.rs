@@ -1,0 +1,152 @@
+//! Reading a log back from its segments.
+
+use alloc::vec::Vec;
+
+use super::{EntryHeader, Log, SEGMENT_HEADER_LEN, Segment, segment};
+use crate::{Errno, File, Position, Txid, View, ltx};
+
+/// Something in the log that could not be read. What came before it can no longer be served to peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The number of the segment.
+    pub segment: u64,
+    /// The byte where reading stopped making sense.
+    pub offset: u64,
+}
+
+/// A log as found on disk.
+#[derive(Debug)]
+pub struct Scan {
+    /// The log, with everything in it that is whole and connected to its end.
+    pub log: Log,
+    /// The newest segment is longer than its last whole entry: cut it to this many bytes before appending.
+    pub trim: Option<(u64, u64)>,
+    /// Damage before the end of the log.
+    pub damage: Vec<Damage>,
+}
+
+impl Log {
+    /// Reads the log's index back from its segments.
+    ///
+    /// Entries of the newest segment beyond `trusted` may be torn and are verified in full; everything before was
+    /// synced and is taken by its header.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    pub fn open<V: View>(view: &V, segment_len_max: u64, trusted: Txid) -> Result<Scan, Errno> {
+        let mut scan = Scan { log: Self::new(segment_len_max), trim: None, damage: Vec::new() };
+        let numbers = view.segments()?;
+        for (at, &number) in numbers.iter().enumerate() {
+            let newest = at + 1 == numbers.len();
+            scan.segment(view, number, newest, trusted)?;
+        }
+        scan.log.durable = scan.log.end;
+        // Whether the directory entry of the newest segment was synced is not known.
+        scan.log.directory_dirty = !scan.log.segments.is_empty();
+        Ok(scan)
+    }
+}
+
+impl Scan {
+    fn segment<V: View>(&mut self, view: &V, number: u64, newest: bool, trusted: Txid) -> Result<(), Errno> {
+        let file = File::Segment(number);
+        let file_len = view.len(file)?.unwrap_or(0);
+        let mut head = [0; SEGMENT_HEADER_LEN];
+        let whole = read_full(view, file, 0, &mut head)? && head == segment::header(number);
+        if !whole {
+            if newest && file_len <= SEGMENT_HEADER_LEN as u64 {
+                // The crash came while the segment was being begun: the next append begins it anew.
+                return Ok(());
+            }
+            self.damage.push(Damage { segment: number, offset: 0 });
+            self.log.entries.clear();
+            // Kept as evidence, and counted as full so that nothing is appended to it.
+            self.log
+                .segments
+                .push_back(Segment { len: file_len.max(self.log.segment_len_max), ..empty(number) });
+            return Ok(());
+        }
+        self.log.segments.push_back(empty(number));
+        let mut offset = SEGMENT_HEADER_LEN as u64;
+        loop {
+            let mut bytes = [0; EntryHeader::LEN];
+            if !read_full(view, file, offset, &mut bytes)? {
+                break;
+            }
+            let Some(header) = EntryHeader::decode(&bytes, number, offset) else { break };
+            let end = offset + EntryHeader::LEN as u64 + header.payload_len;
+            if end > file_len {
+                break;
+            }
+            if newest && header.is_transaction() && header.post.txid > trusted {
+                let payload_at = offset + EntryHeader::LEN as u64;
+                if !payload_is_whole(view, file, payload_at, &header)? {
+                    break;
+                }
+            }
+            let connected = header.min_txid == self.log.end.txid.next()
+                && (header.pre_apply == self.log.end.checksum || self.log.end == Position::ZERO);
+            if header.is_transaction() && !header.is_snapshot() && !connected {
+                if self.log.end != Position::ZERO {
+                    self.damage.push(Damage { segment: number, offset });
+                }
+                self.log.entries.clear();
+            }
+            self.log.finish_entry(header, offset);
+            offset = end;
+        }
+        if offset < file_len {
+            if newest {
+                self.trim = Some((number, offset));
+            } else {
+                self.damage.push(Damage { segment: number, offset });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn empty(number: u64) -> Segment {
+    Segment { number, len: SEGMENT_HEADER_LEN as u64, newest_ms: i64::MIN, max_txid: Txid::ZERO }
+}
+
+/// Decodes an LTX file in a segment, to see whether all of it reached the disk.
+fn payload_is_whole<V: View>(view: &V, file: File, at: u64, header: &EntryHeader) -> Result<bool, Errno> {
+    let mut decoder = ltx::Decoder::new();
+    let mut chunk = alloc::vec![0; 64 * 1024];
+    let mut read_total = 0;
+    let mut ended = None;
+    loop {
+        loop {
+            match decoder.next() {
+                Ok(Some(ltx::Item::End(trailer))) => ended = Some(trailer),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return Ok(false),
+            }
+        }
+        let want = chunk.len().min(usize::try_from(header.payload_len - read_total).unwrap_or(usize::MAX));
+        if want == 0 {
+            break;
+        }
+        let read = view.read_at(file, at + read_total, &mut chunk[..want])?;
+        if read == 0 {
+            return Ok(false);
+        }
+        decoder.feed(&chunk[..read]);
+        read_total += read as u64;
+    }
+    Ok(ended.is_some_and(|trailer| trailer.post_apply == header.post.checksum))
+}
+
+fn read_full<V: View>(view: &V, file: File, offset: u64, buf: &mut [u8]) -> Result<bool, Errno> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        let read = view.read_at(file, offset + filled as u64, &mut buf[filled..])?;
+        if read == 0 {
+            return Ok(false);
+        }
+        filled += read;
+    }
+    Ok(true)
+}

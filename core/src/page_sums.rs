@@ -1,0 +1,108 @@
+use alloc::vec::Vec;
+
+use crate::{Checksum, PageNumber};
+
+/// The checksum of every page of a database, and of the database as a whole.
+///
+/// Eight bytes a page. It is what makes the work of a commit depend on the pages it changed and not on the size of
+/// the database, and what tells a changed page from an unchanged one without a copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageSums {
+    /// By page number, less one. The lock page has none.
+    sums: Vec<Checksum>,
+    total: Checksum,
+}
+
+impl Default for PageSums {
+    fn default() -> Self {
+        Self { sums: Vec::new(), total: Checksum::EMPTY }
+    }
+}
+
+impl PageSums {
+    /// The checksums of pages 1, 2, 3 and so on.
+    pub fn from_pages(sums: Vec<Checksum>) -> Self {
+        let total = sums.iter().fold(Checksum::EMPTY, |total, sum| total.toggle(*sum));
+        Self { sums, total }
+    }
+
+    /// The number of pages.
+    pub fn page_count(&self) -> u32 {
+        u32::try_from(self.sums.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The checksum of the database: that of all pages, or [`Checksum::EMPTY`] without any.
+    pub fn total(&self) -> Checksum {
+        self.total
+    }
+
+    /// The checksum of a page; [`Checksum::ZERO`] for the lock page and pages that do not exist.
+    pub fn get(&self, page: PageNumber) -> Checksum {
+        self.sums.get(index(page)).copied().unwrap_or(Checksum::ZERO)
+    }
+
+    /// Records a page's new checksum, growing the database up to it.
+    pub fn set(&mut self, page: PageNumber, sum: Checksum) {
+        let index = index(page);
+        if index >= self.sums.len() {
+            self.sums.resize(index + 1, Checksum::ZERO);
+        }
+        self.total = self.total.toggle(self.sums[index]).toggle(sum);
+        self.sums[index] = sum;
+    }
+
+    /// Makes the database `page_count` pages long, forgetting the pages beyond or adding pages without checksum.
+    pub fn resize(&mut self, page_count: u32) {
+        let len = page_count as usize;
+        for sum in self.sums.drain(len.min(self.sums.len())..) {
+            self.total = self.total.toggle(sum);
+        }
+        self.sums.resize(len, Checksum::ZERO);
+    }
+
+    /// The checksums in page order.
+    pub fn iter(&self) -> impl Iterator<Item = Checksum> + '_ {
+        self.sums.iter().copied()
+    }
+
+    /// What the checksum of the whole database would be after `changes` and at `page_count` pages.
+    pub fn total_after(&self, changes: &[(PageNumber, Checksum)], page_count: u32) -> Checksum {
+        let mut total = self.total;
+        for (page, sum) in changes {
+            total = total.toggle(self.get(*page)).toggle(*sum);
+        }
+        self.sums.iter().skip(page_count as usize).fold(total, |total, sum| total.toggle(*sum))
+    }
+}
+
+fn index(page: PageNumber) -> usize {
+    page.get() as usize - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(number: u32) -> PageNumber {
+        PageNumber::new(number).unwrap()
+    }
+
+    #[test]
+    fn total_follows_changes_growth_and_shrinking() {
+        let mut sums = PageSums::default();
+        assert_eq!(sums.total(), Checksum::EMPTY);
+        let content: Vec<Checksum> = (1..=5).map(|n| Checksum::of_page(page(n), &[n as u8; 512])).collect();
+        for (at, sum) in content.iter().enumerate() {
+            sums.set(page(at as u32 + 1), *sum);
+        }
+        assert_eq!(sums, PageSums::from_pages(content.clone()));
+
+        let changed = Checksum::of_page(page(2), &[9; 512]);
+        let predicted = sums.total_after(&[(page(2), changed)], 3);
+        sums.set(page(2), changed);
+        sums.resize(3);
+        assert_eq!(sums.total(), predicted);
+        sums.resize(0);
+        assert_eq!(sums.total(), Checksum::EMPTY);
+    }
+}
