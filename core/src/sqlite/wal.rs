@@ -24,9 +24,10 @@ pub const fn frame_offset(index: u32, page_size: PageSize) -> u64 {
 }
 
 /// The byte order in which the checksum of a WAL reads words.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ByteOrder {
     /// The writer's processor was little-endian.
+    #[default]
     Little,
     /// The writer's processor was big-endian.
     Big,
