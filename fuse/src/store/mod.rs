@@ -1,0 +1,334 @@
+//! The databases of a node on the real disk.
+
+mod clock;
+mod data_dir;
+mod database;
+mod import;
+mod log_writer;
+mod ltx_file;
+mod published;
+mod real_disk;
+mod role;
+mod scratch;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+pub use clock::now;
+pub use data_dir::{DataDir, DataDirError};
+pub use database::{Database, LtxRange, ReceiveError};
+pub use import::ImportError;
+pub use log_writer::{Doorbell, Watcher};
+pub use published::Facts;
+pub use real_disk::RealDisk;
+pub use role::RoleCell;
+pub use scratch::scratch_file;
+pub use snapshot::{ExportReader, SnapshotReader};
+
+use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::drive::{OpenError, Recovered};
+use litefs_core::log::Retention;
+use litefs_core::{DatabaseName, Errno, File, NodeId};
+use log_writer::{LogWriter, Registry};
+
+use crate::{DatabaseFiles, Databases};
+
+/// Captured transactions that may wait for the log before a writer has to help.
+const BACKLOG_MAX: usize = 4096;
+
+/// How a node keeps its databases.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Where.
+    pub data_dir: PathBuf,
+    /// This node.
+    pub node_id: NodeId,
+    /// Whether new LTX files are compressed.
+    pub compress: bool,
+    /// How long transactions are kept.
+    pub retention: Retention,
+}
+
+/// Why the databases of a node cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A database cannot be used as it is.
+    #[error("open databases: open database(\"{name}\"): {source}")]
+    Database {
+        /// Which one.
+        name: DatabaseName,
+        /// Why.
+        source: OpenError,
+    },
+    /// The log writer's thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// All databases of a node.
+pub struct Store {
+    data_dir: DataDir,
+    local_dir: PathBuf,
+    options: Options,
+    databases: Mutex<BTreeMap<DatabaseName, Arc<Database>>>,
+    authority: Mutex<Authority>,
+    role: RoleCell,
+    doorbell: Arc<Doorbell>,
+    watcher: Mutex<Option<Arc<dyn Watcher>>>,
+    /// How databases get their way to apply transactions, once there is a mount.
+    equip: Mutex<Option<Equip>>,
+    log_writer: Mutex<Option<LogWriter>>,
+}
+
+/// Makes the applier of a database.
+type Equip = Box<dyn Fn(&Database) -> crate::apply::Applier + Send>;
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens all databases of a data directory, recovering each.
+    ///
+    /// # Errors
+    /// The directory or one of the databases cannot be used. Nothing was thrown away.
+    pub fn open(options: &StoreOptions) -> Result<Arc<Self>, StoreError> {
+        let data_dir = DataDir::open(&options.data_dir)?;
+        let machine = Options {
+            node_id: options.node_id,
+            compress: options.compress,
+            backlog_max: BACKLOG_MAX,
+            faults: Faults::default(),
+        };
+        let store = Arc::new(Self {
+            local_dir: data_dir.local_dir(),
+            data_dir,
+            options: machine,
+            databases: Mutex::new(BTreeMap::new()),
+            authority: Mutex::new(Authority::ReadOnly),
+            role: RoleCell::default(),
+            doorbell: Arc::new(Doorbell::default()),
+            watcher: Mutex::new(None),
+            equip: Mutex::new(None),
+            log_writer: Mutex::new(None),
+        });
+        for name in store.data_dir.database_names()? {
+            let database = store.open_database(&name)?;
+            lock(&store.databases).insert(name, database);
+        }
+        let registry: Weak<Self> = Arc::downgrade(&store);
+        let writer = LogWriter::start(Arc::clone(&store.doorbell), registry, options.retention);
+        *lock(&store.log_writer) = Some(writer.map_err(StoreError::Thread)?);
+        Ok(store)
+    }
+
+    fn open_database(&self, name: &DatabaseName) -> Result<Arc<Database>, StoreError> {
+        let directory = self.data_dir.database_dir(name);
+        let doorbell = Arc::clone(&self.doorbell);
+        let (database, recovered) =
+            Database::open(name.clone(), &directory, &self.local_dir, self.options, doorbell)
+                .map_err(|source| StoreError::Database { name: name.clone(), source })?;
+        tell(name, &recovered);
+        Ok(database)
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+
+    /// This node's part in the cluster, as programs on the mount see it.
+    pub fn role(&self) -> &RoleCell {
+        &self.role
+    }
+
+    /// Whose turn it is to make transactions durable early.
+    pub fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
+    }
+
+    /// This node's options for its databases.
+    pub fn node_id(&self) -> NodeId {
+        self.options.node_id
+    }
+
+    /// Tells somebody what happens to the databases from now on.
+    pub fn set_watcher(&self, watcher: Arc<dyn Watcher>) {
+        *lock(&self.watcher) = Some(watcher);
+    }
+
+    /// Gives all databases, those to come included, their way to apply transactions beside programs.
+    pub fn set_equip(&self, equip: impl Fn(&Database) -> crate::apply::Applier + Send + 'static) {
+        let mut slot = lock(&self.equip);
+        for database in self.all() {
+            database.set_applier(Some(equip(&database)));
+        }
+        *slot = Some(Box::new(equip));
+    }
+
+    /// Takes the appliers away again, with all they hold of the mount.
+    pub fn unequip(&self) {
+        *lock(&self.equip) = None;
+        for database in self.all() {
+            database.set_applier(None);
+        }
+    }
+
+    /// Says whether transactions may be committed on this node from now on.
+    ///
+    /// # Errors
+    /// A database's log could not be written; no database gets the authority then.
+    pub fn set_authority(&self, authority: Authority) -> Result<(), Errno> {
+        let mut current = lock(&self.authority);
+        for database in self.all() {
+            if let Err(errno) = database.set_authority(authority) {
+                for database in self.all() {
+                    let _ = database.set_authority(Authority::ReadOnly);
+                }
+                *current = Authority::ReadOnly;
+                return Err(errno);
+            }
+        }
+        *current = authority;
+        Ok(())
+    }
+
+    /// The database of this name.
+    pub fn get(&self, name: &DatabaseName) -> Option<Arc<Database>> {
+        lock(&self.databases).get(name).cloned()
+    }
+
+    /// All databases by name, dropped ones included.
+    pub fn all(&self) -> Vec<Arc<Database>> {
+        lock(&self.databases).values().cloned().collect()
+    }
+
+    /// The database of this name, which is created without content if need be.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    pub fn get_or_create(&self, name: &DatabaseName) -> Result<Arc<Database>, Errno> {
+        // Held all the way, so that two callers cannot open one directory twice.
+        let authority = lock(&self.authority);
+        if let Some(database) = self.get(name) {
+            return Ok(database);
+        }
+        self.data_dir.create_database_dir(name).map_err(|error| real_disk::errno(&error))?;
+        let database = self.open_database(name).map_err(|error| {
+            tracing::error!(%name, "{error}");
+            Errno::EIO
+        })?;
+        database.set_authority(*authority)?;
+        if let Some(equip) = lock(&self.equip).as_ref() {
+            database.set_applier(Some(equip(&database)));
+        }
+        lock(&self.databases).insert(name.clone(), Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Closes all databases so that the next start has nothing to recover. Nobody may have them open.
+    pub fn close(&self) {
+        self.unequip();
+        if let Some(mut writer) = lock(&self.log_writer).take() {
+            writer.stop();
+        }
+        for database in self.all() {
+            if let Err(errno) = database.close() {
+                tracing::warn!(name = %database.name(), %errno, "not closed cleanly; the next start recovers it");
+            }
+        }
+    }
+}
+
+impl Registry for Store {
+    fn find(&self, name: &DatabaseName) -> Option<Arc<Database>> {
+        self.get(name)
+    }
+
+    fn all(&self) -> Vec<Arc<Database>> {
+        Self::all(self)
+    }
+
+    fn watcher(&self) -> Option<Arc<dyn Watcher>> {
+        lock(&self.watcher).clone()
+    }
+}
+
+impl Databases for Store {
+    fn database(&self, name: &DatabaseName) -> Option<Arc<dyn DatabaseFiles>> {
+        self.get(name).map(|database| database as Arc<dyn DatabaseFiles>)
+    }
+
+    fn databases(&self) -> Vec<Arc<dyn DatabaseFiles>> {
+        self.all().into_iter().map(|database| database as Arc<dyn DatabaseFiles>).collect()
+    }
+
+    fn create(&self, name: &DatabaseName) -> Result<Arc<dyn DatabaseFiles>, Errno> {
+        let database = self.get_or_create(name)?;
+        if database.len(File::Database)?.is_none() {
+            database.request(Request::Create(File::Database))?;
+        }
+        Ok(database)
+    }
+
+    fn rename(&self, from: &DatabaseName, to: &DatabaseName) -> Result<(), Errno> {
+        if *lock(&self.authority) == Authority::ReadOnly {
+            return Err(Errno::EACCES);
+        }
+        let source = self.get(from).ok_or(Errno::ENOENT)?;
+        if source.page_count() > 0 {
+            // Replicas know databases by name: for them the new name is a database with new content, and the old one is
+            // dropped. In this order, a crash in between leaves both.
+            let mut content = source.export().map_err(|error| real_disk::errno(&error))?;
+            self.import(to, &mut content).map_err(|error| {
+                tracing::error!(%from, %to, "cannot rename: {error}");
+                Errno::EIO
+            })?;
+        } else {
+            self.create(to)?;
+        }
+        source.request(Request::Remove(File::Database))
+    }
+
+    fn local_dir(&self) -> &Path {
+        &self.local_dir
+    }
+
+    fn is_primary(&self) -> bool {
+        self.role.is_primary()
+    }
+
+    fn primary_hostname(&self) -> Option<String> {
+        self.role.primary_hostname()
+    }
+
+    fn lag_ms(&self) -> i64 {
+        self.role.lag_ms().unwrap_or(i64::from(i32::MAX))
+    }
+}
+
+/// Tells the operator what recovery did, where it did anything.
+fn tell(name: &DatabaseName, recovered: &Recovered) {
+    for damage in &recovered.damage {
+        tracing::error!(
+            %name, segment = damage.segment, offset = damage.offset,
+            "the log is damaged; the database is whole, but older transactions cannot be sent to peers"
+        );
+    }
+    let Recovered { position, rolled_back, captured, redone, adopted, trimmed, scanned, .. } = recovered;
+    if *rolled_back || *captured > 0 || *redone > 0 || *adopted || *trimmed > 0 || *scanned {
+        tracing::info!(%name, %position, rolled_back, captured, redone, adopted, trimmed, scanned, "database recovered");
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
