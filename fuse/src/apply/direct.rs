@@ -1,0 +1,76 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use litefs_core::{File as Kind, PageNumber, PageSize};
+
+use super::ApplyError;
+use super::checked_pages::CheckedPages;
+use super::context::Context;
+
+/// Writes a transaction to the database file, on which the caller holds EXCLUSIVE and of which no page is in the WAL.
+///
+/// After an error the file may be half written: the caller keeps the lock until a transaction was written whole.
+pub(super) fn write_transaction(
+    context: &Context,
+    database: &File,
+    pages: &mut CheckedPages<'_>,
+    complete: bool,
+) -> Result<(), ApplyError> {
+    let page_size = pages.page_size();
+    let mut writer = DatabaseWriter::new(context, database, page_size);
+    while let Some((page, content)) = pages.next()? {
+        writer.write(page, content)?;
+    }
+    writer.finish()?;
+    if complete {
+        pages.check_complete()?;
+    }
+    let len = u64::from(pages.commit()) * u64::from(page_size.get());
+    if database.metadata().map_err(ApplyError::io("look at", Kind::Database))?.len() != len {
+        database.set_len(len).map_err(ApplyError::io("resize", Kind::Database))?;
+    }
+    context.resized(Kind::Database)
+}
+
+/// Writes pages to the backing database file, neighbours together, and has the kernel forget the old ones.
+pub(super) struct DatabaseWriter<'a> {
+    context: &'a Context,
+    file: &'a File,
+    page_size: PageSize,
+    /// Where `run` goes, in bytes.
+    start: u64,
+    run: Vec<u8>,
+}
+
+/// Neighbouring pages are written together up to this many bytes.
+const RUN_MAX: usize = 1 << 20;
+
+impl<'a> DatabaseWriter<'a> {
+    pub(super) fn new(context: &'a Context, file: &'a File, page_size: PageSize) -> Self {
+        Self { context, file, page_size, start: 0, run: Vec::new() }
+    }
+
+    pub(super) fn write(&mut self, page: PageNumber, content: &[u8]) -> Result<(), ApplyError> {
+        let offset = self.page_size.offset_of(page);
+        if offset != self.start + self.run.len() as u64 || self.run.len() >= RUN_MAX {
+            self.flush()?;
+            self.start = offset;
+        }
+        self.run.extend_from_slice(content);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), ApplyError> {
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), ApplyError> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all_at(&self.run, self.start).map_err(ApplyError::io("write", Kind::Database))?;
+        self.context.invalidate(Kind::Database, self.start..self.start + self.run.len() as u64)?;
+        self.run.clear();
+        Ok(())
+    }
+}

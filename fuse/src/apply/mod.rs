@@ -1,0 +1,43 @@
+//! Applies transactions of other nodes to a database that programs may have open.
+//!
+//! A program reads the database with an unmodified SQLite, so a transaction is applied the way SQLite itself would
+//! write it: as frames of the write-ahead log and a new header of the wal-index where readers use those, else to the
+//! database file under SQLite's exclusive lock. Every reader sees the state before or the state after, never a mix.
+//!
+//! Locks are taken through the daemon's own mount, where SQLite takes its locks; data is written to the backing files;
+//! the kernel is then told what it must forget ([`Kernel`]). None of this may run on a thread that serves the kernel.
+
+mod applier;
+mod change;
+mod checked_pages;
+mod checkpoint;
+mod context;
+mod database_lock;
+mod deadline;
+mod direct;
+mod error;
+mod kernel;
+mod ofd_lock;
+mod paths;
+mod shm_lock;
+mod shm_map;
+mod wal_index;
+mod wal_scan;
+mod wal_writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use applier::Applier;
+pub use change::{Change, Pages, PagesError};
+pub use checkpoint::Checkpoint;
+pub use error::{ApplyError, Lock};
+pub use kernel::Kernel;
+pub use paths::{Files, Paths};
+
+use litefs_core::Errno;
+
+/// The error number in an I/O error; EIO for the few that the standard library makes up itself.
+fn errno(error: std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno)
+}
