@@ -1,0 +1,47 @@
+use std::fs::File;
+
+use litefs_core::Position;
+use litefs_core::ltx::{Header, Trailer};
+
+/// An LTX file that arrived from the primary, complete and with every checksum in it verified.
+#[derive(Debug)]
+pub struct ReceivedLtx {
+    /// Its header.
+    pub header: Header,
+    /// Its trailer.
+    pub trailer: Trailer,
+    /// Its bytes.
+    pub bytes: ReceivedBytes,
+    /// Set when the file is a snapshot that takes the place of other data.
+    pub replaces: Option<Replaces>,
+}
+
+/// Where the bytes of a [`ReceivedLtx`] are.
+#[derive(Debug)]
+pub enum ReceivedBytes {
+    /// In memory, up to 1 MiB.
+    Memory(Vec<u8>),
+    /// In a file without a name, from its beginning to its end.
+    File {
+        /// From [`crate::Host::scratch_file`].
+        file: File,
+        /// In bytes.
+        len: u64,
+    },
+}
+
+/// What a snapshot takes the place of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replaces {
+    /// Where the database is.
+    pub local: Position,
+    /// The database certainly has transactions that the primary does not know. Otherwise that is not known.
+    pub diverged: bool,
+}
+
+impl ReceivedLtx {
+    /// Where the database is once this is applied.
+    pub fn position(&self) -> Position {
+        Position { txid: self.header.max_txid, checksum: self.trailer.post_apply }
+    }
+}
