@@ -15,32 +15,35 @@ fn number(variable: &str, default: u64) -> u64 {
     }
 }
 
-/// Runs `plan` and fails with everything there is to know if a promise is broken.
-fn expect_kept(plan: Plan) -> Report {
-    let test = match plan.under_test {
+/// The command that runs the plan of `report` again and prints everything that happens.
+fn replay_command(report: &Report) -> String {
+    let test = match report.plan.under_test {
         UnderTest::Machine => "replay",
         UnderTest::Nothing => "replay_without_machine",
     };
-    let report = run(plan, false);
-    assert!(
-        report.violations.is_empty(),
-        "{report}\nreplay it with: SIM_SEED={} cargo test --features sim --test sim {test} -- --ignored --nocapture",
-        report.plan.seed
-    );
-    report
+    format!("SIM_SEED={} cargo test --features sim --test sim {test} -- --exact --ignored --nocapture", report.plan.seed)
 }
 
+/// Runs `count` seeds and fails with everything there is to know about those that break a promise.
 fn run_seeds(under_test: UnderTest, count: u64) -> BTreeMap<&'static str, u64> {
     let base = number("SIM_SEED", BASE);
     let count = number("SIM_SEEDS", count);
     println!("seeds {base} to {}", base + count - 1);
     let mut probes = BTreeMap::new();
+    let mut broken = Vec::new();
     for seed in base..base + count {
-        for (probe, times) in expect_kept(Plan::of_seed(seed, under_test)).probes {
-            *probes.entry(probe).or_default() += times;
+        let report = run(Plan::of_seed(seed, under_test), false);
+        for (probe, times) in &report.probes {
+            *probes.entry(*probe).or_default() += times;
+        }
+        if !report.violations.is_empty() {
+            let latest: Vec<&str> = report.latest().collect();
+            println!("{}\n{report}\nreplay it with: {}\n", latest.join("\n"), replay_command(&report));
+            broken.push(format!("{}: {}", replay_command(&report), report.violations[0]));
         }
     }
     println!("{probes:#?}");
+    assert!(broken.is_empty(), "{} of {count} seeds break a promise:\n{}", broken.len(), broken.join("\n"));
     probes
 }
 

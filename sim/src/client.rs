@@ -38,9 +38,8 @@ impl Client {
         Self { number, node, directory, plan, history, rng, process: None, connection: None }
     }
 
-    /// Does everything the plan has for one life, or as much as the life lasts. The connection stays open.
-    pub(crate) async fn live(mut self) -> Self {
-        let process = self.node.process(self.number);
+    /// Does everything the plan has for one life as `process`, or as much as that lasts. The connection stays open.
+    pub(crate) async fn live(mut self, process: Process) -> Self {
         self.process = Some(process);
         for _ in 0..self.plan.steps {
             if !self.is_alive() {
@@ -285,7 +284,8 @@ impl Client {
         connection.execute_batch(&format!("PRAGMA locking_mode = {mode}"))
     }
 
-    /// What a connection knows about its transaction after `COMMIT`.
+    /// What a connection knows about its transaction after `COMMIT`. A daemon that gives up in the middle of it says as
+    /// little as one that dies.
     fn outcome(&self, connection: &Connection, result: &Result<(), Error>) -> Outcome {
         match result {
             _ if !self.is_alive() => Outcome::Unknown,
@@ -293,6 +293,13 @@ impl Client {
             Ok(()) => Outcome::Committed,
             // SQLite alone leaves it open whether a commit that failed late is there. The machine does not.
             Err(_) if self.plan.under_test == UnderTest::Nothing && connection.is_autocommit() => Outcome::Unknown,
+            Err(_) if self.node.databases().iter().any(|database| database.is_stopped()) => {
+                self.node.record.probe("database stopped in a commit");
+                Outcome::Unknown
+            }
+            // Without powersafe overwrite SQLite pads a commit in the WAL with copies of its last frame. When the disk
+            // refuses those, the commit itself is on it already.
+            Err(_) if !self.plan.powersafe_overwrite => Outcome::Unknown,
             Err(_) => Outcome::Void,
         }
     }

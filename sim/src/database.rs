@@ -59,6 +59,11 @@ impl Database {
         self.passthrough.get()
     }
 
+    /// Whether the daemon gave the database up until the node is restarted.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.engine.borrow().as_ref().is_some_and(Engine::is_stopped)
+    }
+
     /// Hands an operation to the daemon and waits until it is carried out.
     pub(crate) fn request(&self, node: &Node, process: Process, request: Request<'_>) -> Result<(), Errno> {
         self.with_engine(node, process, |engine| engine.request(request, node.now()))?

@@ -63,6 +63,14 @@ impl Engine {
         }
     }
 
+    /// Whether the daemon gave the database up until the node is restarted.
+    pub(crate) fn is_stopped(&self) -> bool {
+        match self {
+            Self::Nothing(_) => false,
+            Self::Machine(driver) => driver.database().stopped().is_some(),
+        }
+    }
+
     /// Says whether the database file is written past the daemon from now on.
     pub(crate) fn set_unseen_writes(&mut self, unseen: bool) {
         match self {

@@ -20,8 +20,11 @@ pub(crate) struct MachineDisk {
     next_file: u64,
     names: BTreeMap<Path, u64>,
     durable_names: BTreeMap<Path, u64>,
-    /// What leads from the durable names to the current ones.
-    unsynced_names: Vec<NameChange>,
+    /// What leads from the durable names to the current ones, each with its number among all changes of metadata.
+    unsynced_names: Vec<(u64, NameChange)>,
+    /// The number of the latest change of a name or a length, and of the latest one that a journal made durable.
+    metadata: u64,
+    journaled: u64,
 }
 
 /// Where a file is. Directories are as deep as the data directory of the daemon needs: one for each database, and the
@@ -93,6 +96,8 @@ impl MachineDisk {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             unsynced_names: Vec::new(),
+            metadata: 0,
+            journaled: 0,
         }
     }
 
@@ -129,9 +134,11 @@ impl MachineDisk {
 
     /// Cuts or extends the file, creating it where it is missing.
     pub(crate) fn set_len(&mut self, path: &Path, len: u64) {
+        let sequence = self.metadata + 1;
         let file = self.create(path);
         if file.current().len() != len {
-            file.set_len(len);
+            file.set_len(len, sequence);
+            self.metadata = sequence;
         }
     }
 
@@ -139,9 +146,7 @@ impl MachineDisk {
     pub(crate) fn sync(&mut self, path: &Path) {
         if let Some(file) = self.file_mut(path) {
             file.sync();
-            if self.file_system == FileSystem::Ext4 {
-                self.sync_names(|_| true);
-            }
+            self.commit_journal();
         }
     }
 
@@ -154,8 +159,8 @@ impl MachineDisk {
 
     /// Makes names in the directory of `path` durable.
     pub(crate) fn sync_directory(&mut self, path: &Path) {
-        let all = self.file_system == FileSystem::Ext4;
-        self.sync_names(|changed| all || changed.same_directory(path));
+        self.sync_names(|changed| changed.same_directory(path));
+        self.commit_journal();
     }
 
     /// Removes a name, if it is there.
@@ -174,27 +179,31 @@ impl MachineDisk {
 
     /// What is left after a loss of power.
     pub(crate) fn lose_power(&mut self, rng: &mut Rng) {
-        let changes = std::mem::take(&mut self.unsynced_names);
+        // A journal keeps changes of metadata in order. POSIX promises nothing about a directory that was not synced.
+        let journaled = (self.file_system == FileSystem::Ext4).then(|| rng.between(self.journaled, self.metadata));
         let mercy = Mercy::draw(rng);
-        let kept = match mercy {
-            Mercy::None => 0,
-            Mercy::All => changes.len(),
-            Mercy::Prefix | Mercy::Scattered => rng.index(changes.len() + 1),
-        };
-        // ext4 journals names in order. POSIX promises nothing about a directory that was not synced.
-        let any_order = mercy == Mercy::Scattered && self.file_system == FileSystem::Posix;
-        for (at, change) in changes.iter().enumerate() {
-            if if any_order { rng.percent(50) } else { at < kept } {
+        let changes = std::mem::take(&mut self.unsynced_names);
+        let prefix = rng.index(changes.len() + 1);
+        for (at, (sequence, change)) in changes.iter().enumerate() {
+            let kept = match (journaled, mercy) {
+                (Some(last), _) => *sequence <= last,
+                (None, Mercy::None) => false,
+                (None, Mercy::All) => true,
+                (None, Mercy::Prefix) => at < prefix,
+                (None, Mercy::Scattered) => rng.percent(50),
+            };
+            if kept {
                 change.apply(&mut self.durable_names);
             }
         }
+        self.journaled = self.metadata;
         self.names = self.durable_names.clone();
         let named: BTreeSet<u64> = self.names.values().copied().collect();
         self.files.retain(|file, _| named.contains(file));
         let common = rng.percent(50).then(|| Mercy::draw(rng));
         for file in self.files.values_mut() {
             let mercy = common.unwrap_or_else(|| Mercy::draw(rng));
-            file.lose_power(mercy, self.file_system, rng);
+            file.lose_power(mercy, journaled, rng);
         }
     }
 
@@ -220,15 +229,24 @@ impl MachineDisk {
 
     fn change_name(&mut self, change: NameChange) {
         change.apply(&mut self.names);
-        self.unsynced_names.push(change);
+        self.metadata += 1;
+        self.unsynced_names.push((self.metadata, change));
+    }
+
+    /// A journal commits everything that is in it.
+    fn commit_journal(&mut self) {
+        if self.file_system == FileSystem::Ext4 {
+            self.journaled = self.metadata;
+            self.sync_names(|_| true);
+        }
     }
 
     fn sync_names(&mut self, which: impl Fn(&Path) -> bool) {
         let (synced, unsynced) =
-            std::mem::take(&mut self.unsynced_names).into_iter().partition(|change| which(change.path()));
+            std::mem::take(&mut self.unsynced_names).into_iter().partition(|(_, change)| which(change.path()));
         self.unsynced_names = unsynced;
-        let synced: Vec<NameChange> = synced;
-        for change in synced {
+        let synced: Vec<(u64, NameChange)> = synced;
+        for (_, change) in synced {
             change.apply(&mut self.durable_names);
         }
         // Files without any name are garbage; an application's journal leaves one a transaction.

@@ -16,7 +16,7 @@ use crate::coroutine;
 use crate::engine::Task;
 use crate::faults::Faults;
 use crate::history::History;
-use crate::node::Node;
+use crate::node::{Node, Process};
 use crate::plan::{Crash, Life, Plan};
 use crate::record::Record;
 use crate::rng::Rng;
@@ -46,6 +46,11 @@ impl Report {
         self.trace.hash()
     }
 
+    /// The latest of the things that happened, oldest first.
+    pub fn latest(&self) -> impl Iterator<Item = &str> {
+        self.trace.latest()
+    }
+
     /// The number of things that happened.
     pub fn events(&self) -> u64 {
         self.trace.events()
@@ -55,10 +60,6 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:#?}", self.plan)?;
-        writeln!(f, "the last events:")?;
-        for event in self.trace.latest() {
-            writeln!(f, "{event}")?;
-        }
         for violation in &self.violations {
             writeln!(f, "violation: {violation}")?;
         }
@@ -139,8 +140,11 @@ async fn live(node: &Rc<Node>, plan: &Rc<Plan>, life: &Life, clients: Vec<Client
     node.set_faults(Faults::of(life));
     node.set_kernel(plan);
     let over = Rc::new(Cell::new(false));
-    let daemon = rt::spawn(work(Rc::clone(node), Rc::clone(&over)));
-    let tasks: Vec<_> = clients.into_iter().map(|client| rt::spawn(client.live())).collect();
+    let daemon = rt::spawn(work(Rc::clone(node), node.daemon(), Rc::clone(&over)));
+    let tasks: Vec<_> = (1..)
+        .zip(clients)
+        .map(|(number, client)| rt::spawn(client.live(node.process(number))))
+        .collect();
     let mut clients = Vec::new();
     for task in tasks {
         clients.extend(task.join().await);
@@ -170,8 +174,7 @@ async fn live(node: &Rc<Node>, plan: &Rc<Plan>, life: &Life, clients: Vec<Client
 }
 
 /// What the daemon does on its own, at random moments, until `over` or the node is dead.
-async fn work(node: Rc<Node>, over: Rc<Cell<bool>>) {
-    let daemon = node.daemon();
+async fn work(node: Rc<Node>, daemon: Process, over: Rc<Cell<bool>>) {
     while !over.get() && node.is_alive(daemon) {
         rt::sleep(Duration::from_millis(node.draw(|rng| rng.between(1, 30)))).await;
         let worker = Rc::clone(&node);

@@ -1,5 +1,4 @@
 use crate::content::Content;
-use crate::plan::FileSystem;
 use crate::rng::Rng;
 
 /// Bytes that a disk writes completely or not at all.
@@ -19,7 +18,8 @@ pub(crate) struct UnsyncedFile {
 #[derive(Clone, Debug)]
 enum Change {
     Write { offset: u64, data: Vec<u8> },
-    SetLen(u64),
+    /// The length, and the number of this change among all changes of metadata on the disk.
+    SetLen(u64, u64),
 }
 
 /// How much of the unsynced changes a loss of power spares.
@@ -54,10 +54,10 @@ impl UnsyncedFile {
         self.unsynced.push(Change::Write { offset, data: data.to_vec() });
     }
 
-    /// A change of the length that is not durable yet.
-    pub(crate) fn set_len(&mut self, len: u64) {
+    /// A change of the length that is not durable yet: change number `sequence` of metadata.
+    pub(crate) fn set_len(&mut self, len: u64, sequence: u64) {
         self.current.set_len(len);
-        self.unsynced.push(Change::SetLen(len));
+        self.unsynced.push(Change::SetLen(len, sequence));
     }
 
     /// Makes everything durable that can still become so.
@@ -73,49 +73,53 @@ impl UnsyncedFile {
         self.unsynced.clear();
     }
 
-    /// Keeps what `mercy` says of the unsynced changes.
-    pub(crate) fn lose_power(&mut self, mercy: Mercy, file_system: FileSystem, rng: &mut Rng) {
+    /// Keeps what `mercy` says of the unsynced changes. With `journaled`, changes of metadata up to that one are kept and
+    /// later ones are not, whatever `mercy` says.
+    pub(crate) fn lose_power(&mut self, mercy: Mercy, journaled: Option<u64>, rng: &mut Rng) {
         let unsynced = std::mem::take(&mut self.unsynced);
-        match mercy {
-            Mercy::None => {}
-            Mercy::All => unsynced.iter().for_each(|change| change.apply(&mut self.durable)),
-            Mercy::Prefix => {
-                let kept = rng.index(unsynced.len() + 1);
-                for change in &unsynced[..kept] {
-                    change.apply(&mut self.durable);
-                }
-                if let Some(change) = unsynced.get(kept) {
-                    change.apply_torn(&mut self.durable, rng);
-                }
-            }
-            Mercy::Scattered => {
-                for change in &unsynced {
-                    let kept = rng.below(10);
-                    if kept < 4 {
-                        change.apply(&mut self.durable);
-                    } else if kept < 7 {
-                        change.apply_torn(&mut self.durable, rng);
-                    } else if matches!(change, Change::SetLen(_)) && file_system == FileSystem::Ext4 {
-                        // Lengths are metadata and become durable in order: blocks written after a truncation that is
-                        // lost belong to a file that never was.
-                        break;
-                    }
-                }
+        let prefix = rng.index(unsynced.len() + 1);
+        for (at, change) in unsynced.iter().enumerate() {
+            let kept = match mercy {
+                Mercy::None => Kept::Nothing,
+                Mercy::All => Kept::All,
+                Mercy::Prefix if at < prefix => Kept::All,
+                Mercy::Prefix if at == prefix => Kept::Part,
+                Mercy::Prefix => Kept::Nothing,
+                Mercy::Scattered => rng.pick(&[Kept::All, Kept::Part, Kept::Nothing]),
+            };
+            match (change, journaled) {
+                (Change::SetLen(_, sequence), Some(last)) if *sequence <= last => change.apply(&mut self.durable),
+                (Change::SetLen(..), None) if kept == Kept::All => change.apply(&mut self.durable),
+                // Blocks written after a change of the length that is lost belong to a file that never was.
+                (Change::SetLen(..), _) => break,
+                (Change::Write { .. }, _) => match kept {
+                    Kept::All => change.apply(&mut self.durable),
+                    Kept::Part => change.apply_torn(&mut self.durable, rng),
+                    Kept::Nothing => {}
+                },
             }
         }
         self.current = self.durable.clone();
     }
 }
 
+/// How much of one change is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    All,
+    Part,
+    Nothing,
+}
+
 impl Change {
     fn apply(&self, content: &mut Content) {
         match self {
             Self::Write { offset, data } => content.write_at(*offset, data),
-            Self::SetLen(len) => content.set_len(*len),
+            Self::SetLen(len, _) => content.set_len(*len),
         }
     }
 
-    /// Applies some sectors of a write: its beginning, or any of them. A length changes or does not.
+    /// Applies some sectors of a write: its beginning, or any of them.
     fn apply_torn(&self, content: &mut Content, rng: &mut Rng) {
         let Self::Write { offset, data } = self else { return };
         let end = offset + data.len() as u64;
@@ -147,7 +151,7 @@ mod tests {
         file.write_at(0, &[1; 2048]);
         file.sync();
         file.write_at(512, &[2; 1024]);
-        file.set_len(4096);
+        file.set_len(4096, 1);
         file
     }
 
@@ -157,7 +161,7 @@ mod tests {
         for seed in 0..2000 {
             let mut file = synced_then_written();
             let mut rng = Rng::new(seed);
-            file.lose_power(Mercy::draw(&mut rng), FileSystem::Posix, &mut rng);
+            file.lose_power(Mercy::draw(&mut rng), None, &mut rng);
             let left = bytes(&file);
             assert_eq!(left[..512], [1; 512]);
             assert_eq!(left[1536..2048], [1; 512]);
@@ -177,7 +181,22 @@ mod tests {
         file.forget_unsynced();
         assert_eq!(bytes(&file)[512], 2);
         file.sync();
-        file.lose_power(Mercy::All, FileSystem::Ext4, &mut Rng::new(1));
+        file.lose_power(Mercy::All, None, &mut Rng::new(1));
         assert_eq!(bytes(&file), [1; 2048]);
+    }
+
+    #[test]
+    fn journaled_metadata_is_kept_up_to_one_change_and_no_further() {
+        for seed in 0..100 {
+            let mut rng = Rng::new(seed);
+            let mut file = UnsyncedFile::default();
+            file.write_at(0, &[1; 2048]);
+            file.sync();
+            file.set_len(1024, 7);
+            file.set_len(512, 8);
+            file.write_at(512, &[2; 512]);
+            file.lose_power(Mercy::draw(&mut rng), Some(7), &mut rng);
+            assert_eq!(bytes(&file), [1; 1024]);
+        }
     }
 }
