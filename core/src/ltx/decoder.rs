@@ -153,11 +153,10 @@ impl Decoder {
                     PageStep::Ended => self.state = State::Trailer(body),
                 },
                 State::Compressed(mut body) => {
-                    let ended = self.decompress(&mut body)?;
                     if !self.plain.unread().is_empty() {
                         return Err(self.input.fault(Fault::AfterPages));
                     }
-                    self.state = match ended {
+                    self.state = match self.decompress(&mut body)? {
                         Decompressed::Ended => State::Trailer(body),
                         Decompressed::More => State::Compressed(body),
                         Decompressed::NeedsMore => {

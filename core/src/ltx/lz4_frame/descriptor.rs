@@ -29,10 +29,8 @@ impl Descriptor {
     /// The descriptor at the start of `input` and its length including the magic number, or `None` if `input` ends
     /// before it does.
     pub(super) fn read(input: &[u8]) -> Result<Option<(Self, usize)>, DescriptorError> {
-        let known = input.len().min(MAGIC.len());
-        if input[..known] != MAGIC[..known] {
-            let mut found = [0; 4];
-            found[..known].copy_from_slice(&input[..known]);
+        let Some(&found) = input.first_chunk() else { return Ok(None) };
+        if found != MAGIC {
             return Err(DescriptorError::Magic { found });
         }
         let Some(&[flags, block]) = input.get(4..6) else { return Ok(None) };
@@ -67,7 +65,7 @@ pub enum DescriptorError {
     /// The frame begins differently.
     #[error("not an LZ4 frame: it begins with {found:02x?}, expected {MAGIC:02x?}")]
     Magic {
-        /// The first four bytes, zeros where they are not known.
+        /// The first four bytes.
         found: [u8; 4],
     },
     /// The frame uses features of a later version of the format.
