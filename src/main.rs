@@ -4,11 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod cli;
-#[cfg_attr(not(test), expect(dead_code, reason = "the daemon that reads the settings is being assembled"))]
 mod config;
 mod daemon;
-#[cfg_attr(not(test), expect(dead_code, reason = "the daemon that runs the programs is being assembled"))]
 mod exec;
+mod host;
 mod logging;
 
 use std::process::ExitCode;

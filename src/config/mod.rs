@@ -21,4 +21,4 @@ pub(crate) use environment::Environment;
 pub(crate) use listen_address::ListenAddress;
 pub(crate) use load::{ConfigSource, Loaded, load};
 pub(crate) use resolve::{Overrides, ignored_by_exec};
-pub(crate) use settings::{Config, LogConfig, LogFormat, OtherFiles};
+pub(crate) use settings::{Config, LogConfig, LogFormat, OtherFiles, StaticRole};

@@ -9,5 +9,4 @@ mod word_split;
 pub(crate) use command_line::{CommandLine, InvalidCommandLine};
 pub(crate) use exec_entry::ExecEntry;
 pub(crate) use exit::MainExit;
-#[expect(unused_imports, reason = "the daemon that runs the programs is being assembled")]
-pub(crate) use supervisor::{ExecError, SignalForwarder, Supervisor};
+pub(crate) use supervisor::Supervisor;

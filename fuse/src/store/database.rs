@@ -108,6 +108,16 @@ impl Database {
         Ok((Arc::new(database), recovered))
     }
 
+    /// Where a file of the database is or would be.
+    pub fn path(&self, file: File) -> PathBuf {
+        self.disk.path(file)
+    }
+
+    /// A file was removed past the database's own disk: the next to use it opens what is there then.
+    pub(crate) fn forget_handle(&self, file: File) {
+        self.disk.forget(file);
+    }
+
     /// What is known of the database now.
     pub fn facts(&self) -> Facts {
         self.published.get()

@@ -87,7 +87,7 @@ pub struct Store {
 }
 
 /// Makes the applier of a database.
-type Equip = Box<dyn Fn(&Database) -> crate::apply::Applier + Send>;
+type Equip = Box<dyn Fn(&Arc<Database>) -> crate::apply::Applier + Send>;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// Gives all databases, those to come included, their way to apply transactions beside programs.
-    pub fn set_equip(&self, equip: impl Fn(&Database) -> crate::apply::Applier + Send + 'static) {
+    pub fn set_equip(&self, equip: impl Fn(&Arc<Database>) -> crate::apply::Applier + Send + 'static) {
         let mut slot = lock(&self.equip);
         for database in self.all() {
             database.set_applier(Some(equip(&database)));

@@ -81,7 +81,8 @@ impl RealDisk {
         handle
     }
 
-    fn forget(&self, file: File) {
+    /// Closes the kept handle of a file.
+    pub(super) fn forget(&self, file: File) {
         self.handles().remove(&file);
     }
 
