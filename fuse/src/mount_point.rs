@@ -61,14 +61,14 @@ fn is_dead(path: &Path) -> bool {
 
 /// Whether the topmost mount at `path` is a litefs. The format is that of proc(5), `/proc/pid/mountinfo`.
 fn is_litefs(mounts: &[u8], path: &Path) -> bool {
-    let topmost = mounts.split(|byte| *byte == b'\n').filter_map(|line| {
+    let mut topmost = mounts.split(|byte| *byte == b'\n').rev().filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let mount_point = unescape(fields.nth(4)?);
         let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
         let (kind, source) = (fields.next()?, fields.next()?);
         (OsStr::from_bytes(&mount_point) == path.as_os_str()).then_some((kind, source))
     });
-    topmost.last().is_some_and(|(kind, source)| kind == b"fuse" && source == SOURCE.as_bytes())
+    topmost.next().is_some_and(|(kind, source)| kind == b"fuse" && source == SOURCE.as_bytes())
 }
 
 /// Turns `\040` and the like into the bytes they stand for.

@@ -110,6 +110,16 @@ impl Notifier {
         self.note(file_name(&database.name(), file).map(Note::Name));
     }
 
+    /// The daemon created a file of a database, and is about to open it in the mount itself. Waits for the kernel.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn created_now(&self, database: &Arc<dyn DatabaseFiles>, file: File) -> Result<(), Errno> {
+        let Some(kernel) = self.0.kernel.get() else { return Ok(()) };
+        let Some(name) = file_name(&database.name(), file) else { return Ok(()) };
+        is_heard(kernel.inval_entry(INodeNo(ROOT), OsStr::new(&name))).map_err(|error| of_io(&error))
+    }
+
     /// The daemon removed a file of a database. Call it after the file has gone.
     pub fn removed(&self, database: &Arc<dyn DatabaseFiles>, file: File) {
         if let Some(inode) = self.0.inodes.detach(&Key::database(database, file)) {

@@ -101,7 +101,7 @@ impl FileSystem {
         }
         let backing = inode.backing().ok_or(Errno::EBADF)?;
         let sync = if data_only { rustix::fs::fdatasync } else { rustix::fs::fsync };
-        sync(&*backing).map_err(of_call)
+        sync(&backing).map_err(of_call)
     }
 
     pub(crate) fn sync_dir(&self, number: u64) -> Result<(), Errno> {

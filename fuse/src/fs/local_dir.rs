@@ -204,3 +204,45 @@ fn chown(parent: &OwnedFd, name: &OsStr, owner: Owner) -> Result<(), Errno> {
         result => result.map_err(of_call),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_through_a_symbolic_link_or_upwards_is_refused() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret"), "kept").unwrap();
+        std::os::unix::fs::symlink(outside.path(), inside.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("link/secret", inside.path().join("to-secret")).unwrap();
+        let dir = LocalDir::open(inside.path()).unwrap();
+        let owner = Owner { uid: 0, gid: 0 };
+        let link = Place::in_root("link".as_ref());
+        let secret = link.child("secret".as_ref());
+        let eloop = Errno(40);
+        assert_eq!(dir.stat(&secret).map(drop), Err(eloop));
+        assert_eq!(dir.open_file(&secret).map(drop), Err(eloop));
+        assert_eq!(dir.unlink(&secret), Err(eloop));
+        assert_eq!(dir.set_mode(&secret, 0o777), Err(eloop));
+        assert_eq!(dir.create_file(&link.child("new".as_ref()), 0o600, owner).map(drop), Err(eloop));
+        assert_eq!(dir.list(&link).map(drop), Err(eloop));
+        assert_eq!(dir.open_file(&Place::in_root("to-secret".as_ref())).map(drop), Err(eloop));
+        let above = Place { parent: PathBuf::from(".."), name: "x".into() };
+        assert_eq!(dir.stat(&above).map(drop), Err(Errno::EXDEV));
+        assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "kept");
+    }
+
+    #[test]
+    fn new_file_in_a_shared_directory_belongs_to_its_group() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = LocalDir::open(root.path()).unwrap();
+        let shared = Place::in_root("shared".as_ref());
+        dir.create_dir(&shared, 0o2775, Owner { uid: 1, gid: 7 }).unwrap();
+        dir.create_dir(&shared.child("sub".as_ref()), 0o755, Owner { uid: 2, gid: 2 }).unwrap();
+        dir.create_file(&shared.child("file".as_ref()), 0o666, Owner { uid: 2, gid: 2 }).unwrap();
+        let stat = dir.stat(&shared.child("file".as_ref())).unwrap();
+        assert_eq!((stat.st_uid, stat.st_gid, stat.st_mode & 0o7777), (2, 7, 0o666));
+        let stat = dir.stat(&shared.child("sub".as_ref())).unwrap();
+        assert_eq!((stat.st_gid, stat.st_mode & 0o7777), (7, 0o2755));
+    }
+}

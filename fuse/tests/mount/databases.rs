@@ -22,7 +22,9 @@ fn copied_database_is_a_database_and_its_end_is_told() {
         assert_eq!(fixture.databases.names(), ["copy.db"]);
         wait_until("the last close", || fixture.databases.get("copy.db").closes.load(Ordering::SeqCst) >= 2);
         assert_eq!(fixture.shell("sqlite3 copy.db 'pragma integrity_check'"), "ok\n");
-        fixture.shell("sqlite3 ../other.db 'create table u(x)' && cp ../other.db copy.db && cmp ../other.db copy.db");
+        fixture.shell(
+            "sqlite3 ../other.db 'create table u(x)' && cp ../other.db copy.db && cmp ../other.db copy.db",
+        );
         assert_eq!(fixture.shell("sqlite3 copy.db .tables"), "u\n");
     }
 }
@@ -37,7 +39,8 @@ fn moved_database_keeps_its_content_and_replaces_the_one_there() {
         assert_eq!(fixture.shell("sqlite3 third.db 'select x from t'"), "1\n2\n");
         assert_eq!(fixture.databases.names(), ["third.db"]);
         app(&fixture);
-        let exists = fixture.try_shell("mv -n app.db third.db; test -e app.db && sqlite3 third.db 'select x from t'");
+        let exists =
+            fixture.try_shell("mv -n app.db third.db; test -e app.db && sqlite3 third.db 'select x from t'");
         assert_eq!(String::from_utf8(exists.stdout).unwrap(), "1\n2\n", "-n replaces nothing");
         let out = "import os; os.rename('app.db', 'app.db-journal')";
         assert!(fixture.try_shell(&format!("python3 -c \"{out}\"")).stderr.ends_with(
@@ -53,13 +56,19 @@ fn moved_database_keeps_its_content_and_replaces_the_one_there() {
 fn removed_database_is_gone_with_its_sidecars_and_a_new_one_is_another_file() {
     for fixture in [Fixture::new(), Fixture::local()] {
         let connection = fixture.connect("app.db");
-        connection.execute_batch("pragma journal_mode = wal; create table t(x); insert into t values (1)").unwrap();
+        connection
+            .execute_batch("pragma journal_mode = wal; create table t(x); insert into t values (1)")
+            .unwrap();
         let before = fs::metadata(fixture.path("app.db")).unwrap().ino();
         fs::remove_file(fixture.path("app.db")).unwrap();
         for name in ["app.db", "app.db-wal", "app.db-shm"] {
             wait_until(name, || !fixture.path(name).exists());
         }
-        assert_eq!(connection.query_row("select x from t", [], |row| row.get::<_, i64>(0)), Ok(1), "still readable");
+        assert_eq!(
+            connection.query_row("select x from t", [], |row| row.get::<_, i64>(0)),
+            Ok(1),
+            "still readable"
+        );
         assert!(connection.execute("insert into t values (2)", []).is_err(), "but it would be lost");
         fixture.shell("sqlite3 app.db 'create table u(x)'");
         assert_ne!(fs::metadata(fixture.path("app.db")).unwrap().ino(), before);

@@ -12,7 +12,7 @@ use crate::plain_databases::PlainDatabases;
 pub(crate) struct Fixture {
     pub(crate) mount: Mount,
     pub(crate) databases: Arc<PlainDatabases>,
-    pub(crate) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -32,7 +32,7 @@ impl Fixture {
         change(&mut options);
         let mount = mount(Arc::clone(&databases) as _, &options).unwrap();
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Self { mount, databases, dir }
+        Self { mount, databases, _dir: dir }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,5 +1,7 @@
 //! The mount, driven by programs that know nothing of it. Needs root and `/dev/fuse`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod databases;
 mod fixture;
 mod local_files;

@@ -36,7 +36,8 @@ fn mount_point_that_cannot_be_used_is_told_apart() {
     assert!(error.to_string().starts_with("cannot create mount point"), "{error}");
     let fixture = Fixture::new();
     let error = try_mount(dir.path(), fixture.mount.path()).unwrap_err();
-    let expected = format!("mount point {} is in use by another litefs; stop it first", fixture.path("").display());
+    let expected =
+        format!("mount point {} is in use by another litefs; stop it first", fixture.path("").display());
     assert_eq!(error.to_string().replace(" is in", "/ is in"), expected);
 }
 
@@ -58,7 +59,10 @@ fn program_that_uses_the_mount_does_not_hold_up_unmounting() {
     assert!(started.elapsed() < Duration::from_secs(5));
     fixture.mount.wait();
     assert!(!fixture.path("app.db").exists());
-    assert!(connection.execute("insert into t values (1)", []).is_err(), "nothing is committed behind the daemon's back");
+    assert!(
+        connection.execute("insert into t values (1)", []).is_err(),
+        "nothing is committed behind the daemon's back"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
     fixture.mount.unmount().unwrap();
@@ -109,7 +113,10 @@ fn daemon_killed_with_its_own_files_open_ends_at_once_and_its_mount_is_replaced(
     assert!(error.to_string().contains("run `umount -l"), "{error}");
     options.skip_unmount = false;
     let mount = mount(databases, &options).unwrap();
-    rusqlite::Connection::open(mount.path().join("app.db")).unwrap().execute_batch("create table t(x)").unwrap();
+    rusqlite::Connection::open(mount.path().join("app.db"))
+        .unwrap()
+        .execute_batch("create table t(x)")
+        .unwrap();
 }
 
 #[test]
