@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use litefs_core::database::Faults;
 use litefs_sim::plan::{Plan, UnderTest};
 use litefs_sim::run::{Report, run};
 
@@ -21,7 +22,10 @@ fn replay_command(report: &Report) -> String {
         UnderTest::Machine => "replay",
         UnderTest::Nothing => "replay_without_machine",
     };
-    format!("SIM_SEED={} cargo test --features sim --test sim {test} -- --exact --ignored --nocapture", report.plan.seed)
+    format!(
+        "SIM_SEED={} cargo test --features sim --test sim {test} -- --exact --ignored --nocapture",
+        report.plan.seed
+    )
 }
 
 /// Runs `count` seeds and fails with everything there is to know about those that break a promise.
@@ -55,6 +59,39 @@ fn sqlite_alone_keeps_its_promises_on_the_simulated_disk() {
 #[test]
 fn machine_keeps_every_promise_through_crashes_and_disk_errors() {
     run_seeds(UnderTest::Machine, 60);
+}
+
+/// A mistake put into the machine on purpose.
+type Mistake = (&'static str, fn(&mut Faults), u64);
+
+/// Each mistake, and the number of seeds that must be enough to notice it.
+const MISTAKES: [Mistake; 4] = [
+    ("commits in rollback mode before the log is durable", |faults| faults.skip_log_sync = true, 100),
+    ("looks for a commit in the frame being written only", |faults| faults.skip_rescan = true, 100),
+    ("leaves out pages that were never written", |faults| faults.skip_unwritten_pages = true, 100),
+    (
+        "lets the WAL start over before its transactions are in the log",
+        |faults| faults.skip_barrier = true,
+        100,
+    ),
+];
+
+#[test]
+fn every_planted_mistake_is_noticed() {
+    let mut missed = Vec::new();
+    for (mistake, plant, budget) in MISTAKES {
+        let caught = (1..=budget).find_map(|seed| {
+            let mut plan = Plan::of_seed(seed, UnderTest::Machine);
+            plant(&mut plan.planted);
+            let report = run(plan, false);
+            report.violations.into_iter().next().map(|violation| (seed, violation))
+        });
+        match caught {
+            Some((seed, violation)) => println!("{mistake}: seed {seed}: {violation}"),
+            None => missed.push(mistake),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
 }
 
 #[test]

@@ -38,12 +38,21 @@ impl Client {
         Self { number, node, directory, plan, history, rng, process: None, connection: None }
     }
 
-    /// Does everything the plan has for one life as `process`, or as much as that lasts. The connection stays open.
+    /// Does everything the plan has for one life, or as much as that lasts, beginning as `process`. The connection stays
+    /// open.
     pub(crate) async fn live(mut self, process: Process) -> Self {
+        let daemon = process.daemon();
+        let mut process = process;
         self.process = Some(process);
         for _ in 0..self.plan.steps {
             if !self.is_alive() {
-                break;
+                if !self.node.is_alive(daemon) {
+                    break;
+                }
+                // It was killed alone: somebody starts it again.
+                self = self.disconnect().await;
+                process = process.restarted();
+                self.process = Some(process);
             }
             self = coroutine::run(process, move || {
                 self.step();
@@ -204,7 +213,10 @@ impl Client {
                 };
                 let mut body = vec![0; usize::try_from(len).unwrap_or(0)];
                 self.rng.fill(&mut body);
-                connection.execute(&format!("INSERT OR REPLACE INTO {schema}.item VALUES (?1, ?2)"), params![id, body])
+                connection.execute(
+                    &format!("INSERT OR REPLACE INTO {schema}.item VALUES (?1, ?2)"),
+                    params![id, body],
+                )
             }
             4..6 => connection.execute(&format!("DELETE FROM {schema}.item WHERE id = ?1"), [id]),
             6 => connection.execute(&format!("DELETE FROM {schema}.item WHERE id >= ?1"), [id]),
@@ -213,13 +225,18 @@ impl Client {
                 self.change(connection, schema, large)?;
                 self.change(connection, schema, large)?;
                 let undo = self.rng.percent(50);
-                connection.execute_batch(if undo { "ROLLBACK TO inner; RELEASE inner" } else { "RELEASE inner" })?;
+                connection.execute_batch(if undo {
+                    "ROLLBACK TO inner; RELEASE inner"
+                } else {
+                    "RELEASE inner"
+                })?;
                 Ok(0)
             }
             _ => {
                 let amount = self.rng.below(20);
                 for (sign, account) in [("-", self.rng.between(1, 8)), ("+", self.rng.between(1, 8))] {
-                    let sql = format!("UPDATE {schema}.account SET balance = balance {sign} ?1 WHERE id = ?2");
+                    let sql =
+                        format!("UPDATE {schema}.account SET balance = balance {sign} ?1 WHERE id = ?2");
                     connection.execute(&sql, [amount, account])?;
                 }
                 Ok(0)
@@ -269,11 +286,13 @@ impl Client {
             return Ok(());
         }
         let mode = self.rng.pick(&JournalMode::ALL).sql();
-        connection.query_row(&format!("PRAGMA journal_mode = {mode}"), [], |row| row.get::<_, String>(0)).map(|now| {
-            if now == mode {
-                self.node.record.probe("journal mode changed");
-            }
-        })
+        connection.query_row(&format!("PRAGMA journal_mode = {mode}"), [], |row| row.get::<_, String>(0)).map(
+            |now| {
+                if now == mode {
+                    self.node.record.probe("journal mode changed");
+                }
+            },
+        )
     }
 
     fn change_locking_mode(&mut self, connection: &Connection) -> Result<(), Error> {
@@ -292,7 +311,9 @@ impl Client {
             Ok(()) if self.plan.synchronous == Synchronous::Full => Outcome::Durable,
             Ok(()) => Outcome::Committed,
             // SQLite alone leaves it open whether a commit that failed late is there. The machine does not.
-            Err(_) if self.plan.under_test == UnderTest::Nothing && connection.is_autocommit() => Outcome::Unknown,
+            Err(_) if self.plan.under_test == UnderTest::Nothing && connection.is_autocommit() => {
+                Outcome::Unknown
+            }
             Err(_) if self.node.databases().iter().any(|database| database.is_stopped()) => {
                 self.node.record.probe("database stopped in a commit");
                 Outcome::Unknown
@@ -309,7 +330,9 @@ impl Client {
     }
 
     fn end(&self, database: &'static str, number: u64, outcome: Outcome) {
-        self.node.record.event(format_args!("client {} {database} transaction {number} {outcome:?}", self.number));
+        self.node
+            .record
+            .event(format_args!("client {} {database} transaction {number} {outcome:?}", self.number));
         self.history.borrow_mut().end(database, self.number, number, outcome);
     }
 

@@ -47,7 +47,9 @@ impl Content {
         if len < self.len {
             self.blocks.split_off(&len.div_ceil(BLOCK));
             let within = usize::try_from(len % BLOCK).unwrap_or(0);
-            if within > 0 && let Some(bytes) = self.blocks.get_mut(&(len / BLOCK)) {
+            if within > 0
+                && let Some(bytes) = self.blocks.get_mut(&(len / BLOCK))
+            {
                 Rc::make_mut(bytes)[within..].fill(0);
             }
         }

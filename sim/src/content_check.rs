@@ -39,7 +39,8 @@ pub(crate) fn look(connection: &Connection, schema: &str, thorough: bool) -> Res
     }
     if table("account")? {
         let sql = format!("SELECT coalesce(sum(balance), 0), count(*) FROM {schema}.account");
-        let (sum, count) = connection.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        let (sum, count) =
+            connection.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
         if sum != TOTAL {
             seen.wrong = Some(format!("{count} accounts hold {sum} in total instead of {TOTAL}"));
         }

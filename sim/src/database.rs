@@ -13,6 +13,12 @@ use crate::machine_disk::Path;
 use crate::node::{Node, Process};
 use crate::shm::Shm;
 
+/// The daemon, as a holder of locks.
+const DAEMON: Holder = 0;
+
+/// The lock that a writer of the WAL holds (SQLite's WAL-mode file format 2.3.1).
+const WRITE_SLOT: std::ops::Range<usize> = 0..1;
+
 /// One database in the mount of a node, for one life of the node: what the kernel knows of it, and what is behind.
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -110,22 +116,58 @@ impl Database {
 
     /// A handle of the database file is closed.
     pub(crate) fn close(&self, node: &Node, process: Process, holder: Holder) {
+        let was_open = self.open.borrow().contains_key(&holder);
         self.forget(holder);
-        if self.open.borrow().is_empty() {
-            let closed = self.request(node, process, Request::Closed);
-            node.record.event(format_args!("{} closed {closed:?}", self.name));
+        if was_open && self.open.borrow().is_empty() {
+            self.tell_closed(node, process);
         }
+    }
+
+    /// Tells the daemon that nobody has the database open any more.
+    pub(crate) fn tell_closed(&self, node: &Node, process: Process) {
+        let closed = self.request(node, process, Request::Closed);
+        node.record.event(format_args!("{} closed {closed:?}", self.name));
+    }
+
+    /// Publishes what is committed in the WAL and not in the wal-index, because its writer died in between. Here that is
+    /// left to SQLite: without a valid header, whoever reads next rebuilds the wal-index from the WAL.
+    pub(crate) fn publish_in_doubt(&self, node: &Node, daemon: Process) {
+        let in_doubt = self.with_engine(node, daemon, Engine::take_in_doubt);
+        if in_doubt != Ok(true) {
+            return;
+        }
+        node.record.probe("transaction in doubt published");
+        while node.is_alive(daemon) && !self.locks.borrow_mut().take_slots(DAEMON, WRITE_SLOT) {
+            if !coroutine::pause(Duration::from_millis(1)) {
+                return;
+            }
+        }
+        if let Some(shm) = self.shm.borrow().as_ref() {
+            shm.invalidate();
+        }
+        self.locks.borrow_mut().free_slots(DAEMON, WRITE_SLOT);
+        node.record.event(format_args!("{} published what was in doubt", self.name));
     }
 
     /// Takes the locks and handles of a process that ended. Returns whether the database was open and is not any more;
     /// then the daemon has to be told.
     pub(crate) fn end_process(&self, number: u64) -> bool {
-        let holders: Vec<Holder> =
-            self.open.borrow().iter().filter(|(_, process)| **process == number).map(|(holder, _)| *holder).collect();
+        let holders: Vec<Holder> = self
+            .open
+            .borrow()
+            .iter()
+            .filter(|(_, process)| **process == number)
+            .map(|(holder, _)| *holder)
+            .collect();
         for holder in &holders {
             self.forget(*holder);
         }
         !holders.is_empty() && self.open.borrow().is_empty()
+    }
+
+    /// The processes that have it open.
+    pub(crate) fn applications(&self) -> Vec<u64> {
+        self.open.borrow().values().copied().collect()
     }
 
     /// The wal-index, made now if nobody has it mapped.

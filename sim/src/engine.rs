@@ -32,7 +32,8 @@ impl Engine {
             faults: Faults { ..plan.planted },
         };
         let super_journal_exists = |path: &[u8]| {
-            let name = path.rsplit(|byte| *byte == b'/').next().and_then(|name| std::str::from_utf8(name).ok());
+            let name =
+                path.rsplit(|byte| *byte == b'/').next().and_then(|name| std::str::from_utf8(name).ok());
             name.is_some_and(|name| node.disk().len(&Path::Plain(name.into())).is_some())
         };
         let opened = Driver::open(disk, options, plan.segment_len_max, &super_journal_exists, node.now());
@@ -68,6 +69,14 @@ impl Engine {
         match self {
             Self::Nothing(_) => false,
             Self::Machine(driver) => driver.database().stopped().is_some(),
+        }
+    }
+
+    /// Whether a committed transaction waits to be published in the wal-index. Asking clears it.
+    pub(crate) fn take_in_doubt(&mut self) -> bool {
+        match self {
+            Self::Nothing(_) => false,
+            Self::Machine(driver) => driver.database_mut().take_in_doubt(),
         }
     }
 

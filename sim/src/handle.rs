@@ -76,7 +76,12 @@ impl Named {
 
 impl Handle {
     /// Opens a file, creating it if asked to.
-    pub(crate) fn open(node: Rc<Node>, name: &str, create: bool, delete_on_close: bool) -> Result<Self, Errno> {
+    pub(crate) fn open(
+        node: Rc<Node>,
+        name: &str,
+        create: bool,
+        delete_on_close: bool,
+    ) -> Result<Self, Errno> {
         let process = node.current_process();
         node.maybe_pause(process)?;
         let named = Named::new(&node, name);
@@ -85,7 +90,9 @@ impl Handle {
                 return Err(Errno::ENOENT);
             }
             match &named {
-                Named::Governed(database, file) => database.request(&node, process, Request::Create(*file))?,
+                Named::Governed(database, file) => {
+                    database.request(&node, process, Request::Create(*file))?
+                }
                 Named::Plain(path) => node.change(process, path, DiskChange::SetLen(0))?,
             }
         }

@@ -66,10 +66,14 @@ impl History {
             let row = self.row(database, *client);
             let tried = row.map_or(0, |row| row.tried);
             if *number > tried {
-                return Err(format!("client {client}: transaction {number} was never tried, the last was {tried}"));
+                return Err(format!(
+                    "client {client}: transaction {number} was never tried, the last was {tried}"
+                ));
             }
             if row.is_some_and(|row| row.void.contains(number)) {
-                return Err(format!("client {client}: transaction {number} is there though it was not committed"));
+                return Err(format!(
+                    "client {client}: transaction {number} is there though it was not committed"
+                ));
             }
         }
         Ok(())
@@ -106,7 +110,10 @@ impl History {
     }
 
     fn row(&self, database: &str, client: u64) -> Option<&Row> {
-        self.rows.iter().find(|((name, number), _)| *name == database && *number == client).map(|(_, row)| row)
+        self.rows
+            .iter()
+            .find(|((name, number), _)| *name == database && *number == client)
+            .map(|(_, row)| row)
     }
 }
 

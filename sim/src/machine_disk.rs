@@ -180,7 +180,8 @@ impl MachineDisk {
     /// What is left after a loss of power.
     pub(crate) fn lose_power(&mut self, rng: &mut Rng) {
         // A journal keeps changes of metadata in order. POSIX promises nothing about a directory that was not synced.
-        let journaled = (self.file_system == FileSystem::Ext4).then(|| rng.between(self.journaled, self.metadata));
+        let journaled =
+            (self.file_system == FileSystem::Ext4).then(|| rng.between(self.journaled, self.metadata));
         let mercy = Mercy::draw(rng);
         let changes = std::mem::take(&mut self.unsynced_names);
         let prefix = rng.index(changes.len() + 1);
@@ -242,8 +243,9 @@ impl MachineDisk {
     }
 
     fn sync_names(&mut self, which: impl Fn(&Path) -> bool) {
-        let (synced, unsynced) =
-            std::mem::take(&mut self.unsynced_names).into_iter().partition(|(_, change)| which(change.path()));
+        let (synced, unsynced) = std::mem::take(&mut self.unsynced_names)
+            .into_iter()
+            .partition(|(_, change)| which(change.path()));
         self.unsynced_names = unsynced;
         let synced: Vec<(u64, NameChange)> = synced;
         for (_, change) in synced {

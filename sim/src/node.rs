@@ -18,6 +18,9 @@ use crate::trace::fingerprint;
 /// The wall clock at the start of a run, in milliseconds since the Unix epoch.
 const EPOCH_MS: i64 = 1_800_000_000_000;
 
+/// What is added to the number of a process that is started again.
+const RESTARTED: u64 = 1000;
+
 /// A simulated machine: a disk that fails, and the processes on it.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -137,8 +140,7 @@ impl Node {
 
     /// Whether the process can still do anything.
     pub(crate) fn is_alive(&self, process: Process) -> bool {
-        process.generation == self.generation.get()
-            && !self.dead_processes.borrow().contains(&process.number)
+        process.generation == self.generation.get() && !self.dead_processes.borrow().contains(&process.number)
     }
 
     /// Adds a database that files are served for.
@@ -169,6 +171,7 @@ impl Node {
             Crash::PowerLoss => "loss of power",
         });
         self.generation.set(self.generation.get() + 1);
+        self.dead_processes.borrow_mut().clear();
         self.databases.borrow_mut().clear();
         self.faults.replace(Faults::default());
         if crash == Crash::PowerLoss {
@@ -176,20 +179,28 @@ impl Node {
         }
     }
 
+    /// The applications that have a database open.
+    pub(crate) fn applications(&self) -> Vec<u64> {
+        let numbers: BTreeSet<u64> =
+            self.databases().iter().flat_map(|database| database.applications()).collect();
+        numbers.into_iter().collect()
+    }
+
     /// Ends every process in order.
     pub(crate) fn restart(&self) {
         self.record.probe("restart in order");
         self.generation.set(self.generation.get() + 1);
+        self.dead_processes.borrow_mut().clear();
         self.databases.borrow_mut().clear();
     }
 
-    /// Ends one process; the daemon and the others go on.
-    pub(crate) fn end_process(&self, number: u64) {
+    /// Ends one process by force; the daemon and the others go on. Returns the databases that nobody has open any more
+    /// because of it, which the daemon has to be told of.
+    pub(crate) fn end_process(&self, number: u64) -> Vec<Rc<Database>> {
         self.record.event(format_args!("end of process {number}"));
+        self.record.probe("end of a process");
         self.dead_processes.borrow_mut().insert(number);
-        for database in self.databases() {
-            database.end_process(number);
-        }
+        self.databases().into_iter().filter(|database| database.end_process(number)).collect()
     }
 
     /// Changes the disk, unless the plan says that it fails.
@@ -273,6 +284,16 @@ impl Process {
     /// Its number; 0 is the daemon.
     pub(crate) fn number(self) -> u64 {
         self.number
+    }
+
+    /// The daemon it talks to.
+    pub(crate) fn daemon(self) -> Self {
+        Self { number: 0, ..self }
+    }
+
+    /// The process that takes its place after its end.
+    pub(crate) fn restarted(self) -> Self {
+        Self { number: self.number + RESTARTED, ..self }
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Plan {
     pub exclusive_locking: bool,
     /// Whether a second database takes part in some transactions.
     pub attach: bool,
+    /// Whether single applications are killed while the others and the daemon go on.
+    pub kill_clients: bool,
     /// The number of connections.
     pub clients: u64,
     /// What every connection does in every life before it is done.
@@ -204,6 +206,8 @@ impl Plan {
             },
             exclusive_locking: rng.percent(20),
             attach: rng.percent(25),
+            // Drawn apart, so that it left the seeds before it what they were.
+            kill_clients: Rng::of_part(seed, "kill clients").percent(30),
             clients,
             steps: rng.between(10, 60) / clients + 2,
             lives,

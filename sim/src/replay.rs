@@ -39,7 +39,10 @@ impl Image {
         for (number, content) in &file.pages {
             let at = usize::try_from(page_size.offset_of(*number)).unwrap_or(usize::MAX);
             let Some(place) = self.bytes.get_mut(at..).and_then(|rest| rest.get_mut(..content.len())) else {
-                return Err(format!("page {number} lies beyond the {} pages of the database", file.header.commit));
+                return Err(format!(
+                    "page {number} lies beyond the {} pages of the database",
+                    file.header.commit
+                ));
             };
             place.copy_from_slice(content);
         }

@@ -135,16 +135,19 @@ fn create(plan: &Plan, mounted: &Mounted) -> Result<(), rusqlite::Error> {
 }
 
 /// One life of the node: all clients at work until they are done or the node is dead. Returns how it ended.
-async fn live(node: &Rc<Node>, plan: &Rc<Plan>, life: &Life, clients: Vec<Client>) -> (Vec<Client>, Option<Crash>) {
+async fn live(
+    node: &Rc<Node>,
+    plan: &Rc<Plan>,
+    life: &Life,
+    clients: Vec<Client>,
+) -> (Vec<Client>, Option<Crash>) {
     let generation = node.generation();
     node.set_faults(Faults::of(life));
     node.set_kernel(plan);
     let over = Rc::new(Cell::new(false));
-    let daemon = rt::spawn(work(Rc::clone(node), node.daemon(), Rc::clone(&over)));
-    let tasks: Vec<_> = (1..)
-        .zip(clients)
-        .map(|(number, client)| rt::spawn(client.live(node.process(number))))
-        .collect();
+    let daemon = rt::spawn(work(Rc::clone(node), node.daemon(), plan.kill_clients, Rc::clone(&over)));
+    let tasks: Vec<_> =
+        (1..).zip(clients).map(|(number, client)| rt::spawn(client.live(node.process(number)))).collect();
     let mut clients = Vec::new();
     for task in tasks {
         clients.extend(task.join().await);
@@ -173,16 +176,30 @@ async fn live(node: &Rc<Node>, plan: &Rc<Plan>, life: &Life, clients: Vec<Client
     (disconnected, ended)
 }
 
-/// What the daemon does on its own, at random moments, until `over` or the node is dead.
-async fn work(node: Rc<Node>, daemon: Process, over: Rc<Cell<bool>>) {
+/// What happens at random moments until `over` or the node is dead: what the daemon does on its own, and applications
+/// that are killed.
+async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell<bool>>) {
     while !over.get() && node.is_alive(daemon) {
         rt::sleep(Duration::from_millis(node.draw(|rng| rng.between(1, 30)))).await;
+        let mut closed = Vec::new();
+        let applications = node.applications();
+        if kill_clients
+            && node.is_alive(daemon)
+            && !applications.is_empty()
+            && node.draw(|rng| rng.percent(30))
+        {
+            closed = node.end_process(node.draw(|rng| rng.pick(&applications)));
+        }
         let worker = Rc::clone(&node);
         coroutine::run(daemon, move || {
+            for database in closed {
+                database.tell_closed(&worker, daemon);
+            }
             for database in worker.databases() {
                 let task = worker.draw(|rng| rng.pick(&[Task::Append, Task::Sync, Task::Sync, Task::Save]));
                 let result = database.with_engine(&worker, daemon, |engine| engine.work(task));
                 worker.record.event(format_args!("{} {task:?} {result:?}", database.name()));
+                database.publish_in_doubt(&worker, daemon);
             }
         })
         .await;

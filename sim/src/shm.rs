@@ -4,6 +4,9 @@ use std::fmt;
 /// Bytes in a region of the wal-index.
 pub(crate) const REGION: usize = 32 * 1024;
 
+/// Bytes of the two copies of the header (SQLite's WAL-mode file format 2.1).
+const HEADERS: usize = 96;
+
 type Region = UnsafeCell<[u64; REGION / 8]>;
 
 /// The shared memory of a database's wal-index. It lives as long as somebody has it mapped.
@@ -28,5 +31,14 @@ impl Shm {
             }
         }
         regions.get(index).map_or(std::ptr::null_mut(), |region| region.get().cast())
+    }
+
+    /// Makes both copies of the header invalid, so that the next reader rebuilds the wal-index.
+    pub(crate) fn invalidate(&self) {
+        if let Some(region) = self.regions.borrow().first() {
+            // SAFETY: SQLite's statements run on this thread and none of them runs now, so nothing else uses the region.
+            let words = unsafe { &mut *region.get() };
+            words[..HEADERS / 8].fill(0);
+        }
     }
 }

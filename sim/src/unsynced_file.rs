@@ -17,7 +17,10 @@ pub(crate) struct UnsyncedFile {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Write { offset: u64, data: Vec<u8> },
+    Write {
+        offset: u64,
+        data: Vec<u8>,
+    },
     /// The length, and the number of this change among all changes of metadata on the disk.
     SetLen(u64, u64),
 }
@@ -88,7 +91,9 @@ impl UnsyncedFile {
                 Mercy::Scattered => rng.pick(&[Kept::All, Kept::Part, Kept::Nothing]),
             };
             match (change, journaled) {
-                (Change::SetLen(_, sequence), Some(last)) if *sequence <= last => change.apply(&mut self.durable),
+                (Change::SetLen(_, sequence), Some(last)) if *sequence <= last => {
+                    change.apply(&mut self.durable)
+                }
                 (Change::SetLen(..), None) if kept == Kept::All => change.apply(&mut self.durable),
                 // Blocks written after a change of the length that is lost belong to a file that never was.
                 (Change::SetLen(..), _) => break,

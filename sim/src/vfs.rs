@@ -286,7 +286,11 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn file_control(_file: *mut ffi::sqlite3_file, _operation: c_int, _arg: *mut c_void) -> c_int {
+unsafe extern "C" fn file_control(
+    _file: *mut ffi::sqlite3_file,
+    _operation: c_int,
+    _arg: *mut c_void,
+) -> c_int {
     ffi::SQLITE_NOTFOUND
 }
 
@@ -319,7 +323,12 @@ unsafe extern "C" fn shm_map(
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, first: c_int, count: c_int, flags: c_int) -> c_int {
+unsafe extern "C" fn shm_lock(
+    file: *mut ffi::sqlite3_file,
+    first: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
     // SAFETY: `open` filled it.
     let File::Named(handle) = (unsafe { file_of(file) }) else { return ffi::SQLITE_IOERR_SHMLOCK };
     let first = usize::try_from(first).unwrap_or(0);
@@ -338,7 +347,11 @@ unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _delete: c_int) -> 
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn delete(_vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
+unsafe extern "C" fn delete(
+    _vfs: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    sync_directory: c_int,
+) -> c_int {
     // SAFETY: SQLite's contract for the name.
     let Some((node, name)) = unsafe { name_of(name) }.and_then(world::resolve) else {
         return ffi::SQLITE_IOERR_DELETE;
