@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use litefs_core::{ClusterId, DatabaseName, InvalidClusterId};
@@ -47,7 +48,7 @@ pub enum DataDirError {
 /// ```text
 /// clusterid        the cluster's id and a line feed
 /// dbs/NAME/        one directory for each database
-/// local/           files of the mount that are not databases
+/// local/root/      files of the mount that are not databases
 /// ```
 #[derive(Debug)]
 pub struct DataDir {
@@ -66,8 +67,17 @@ impl DataDir {
             let path = path.to_path_buf();
             move |source| DataDirError::Io { path, source }
         };
-        for directory in [path.to_path_buf(), path.join("dbs"), path.join("local")] {
+        fs::create_dir_all(path).map_err(at(path))?;
+        // Modes inside are those the files have in the mount, where everybody may create files; around the mount
+        // nobody may.
+        for directory in [path.join("dbs"), path.join("local")] {
             fs::create_dir_all(&directory).map_err(at(&directory))?;
+            fs::set_permissions(&directory, Permissions::from_mode(0o700)).map_err(at(&directory))?;
+        }
+        let root = path.join("local/root");
+        if !root.exists() {
+            fs::create_dir(&root).map_err(at(&root))?;
+            fs::set_permissions(&root, Permissions::from_mode(0o777)).map_err(at(&root))?;
         }
         let lock = fs::File::open(path).map_err(at(path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -91,7 +101,7 @@ impl DataDir {
 
     /// Where files are that are not databases.
     pub fn local_dir(&self) -> PathBuf {
-        self.path.join("local")
+        self.path.join("local/root")
     }
 
     /// Where a database is.

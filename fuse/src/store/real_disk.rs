@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,8 +61,21 @@ impl RealDisk {
             return Ok(handle);
         }
         let mut options = fs::File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let handle = options.open(self.path(file)).map_err(|error| errno(&error))?;
+        options.read(true).write(true);
+        let handle = match options.clone().create_new(true).open(self.path(file)) {
+            Ok(handle) => {
+                if file == File::Database {
+                    // A program that creates a database in the mount sets its mode next. One that comes from the
+                    // primary is everybody's, as in LiteFS, or its program could not write to it after a promotion.
+                    handle.set_permissions(Permissions::from_mode(0o666)).map_err(|error| errno(&error))?;
+                }
+                handle
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                options.open(self.path(file)).map_err(|error| errno(&error))?
+            }
+            Err(error) => return Err(errno(&error)),
+        };
         Ok(self.keep(file, handle))
     }
 
