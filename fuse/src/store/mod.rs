@@ -234,6 +234,13 @@ impl Store {
         Ok(database)
     }
 
+    /// Refuses early what a full disk would stop halfway: a copy in the database file and one in the log.
+    fn check_room_for_copy(&self, source: &Database) -> Result<(), Errno> {
+        let disk = rustix::fs::statvfs(&self.local_dir).map_err(|error| Errno(error.raw_os_error()))?;
+        let needed = source.len(File::Database)?.unwrap_or(0).saturating_mul(2);
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < needed { Err(Errno::ENOSPC) } else { Ok(()) }
+    }
+
     /// Closes all databases so that the next start has nothing to recover. Nobody may have them open.
     pub fn close(&self) {
         self.unequip();
@@ -284,16 +291,21 @@ impl Databases for Store {
             return Err(Errno::EACCES);
         }
         let source = self.get(from).ok_or(Errno::ENOENT)?;
-        if source.page_count() > 0 {
-            // Replicas know databases by name: for them the new name is a database with new content, and the old one is
-            // dropped. In this order, a crash in between leaves both.
-            let mut content = source.export().map_err(|error| real_disk::errno(&error))?;
-            self.import(to, &mut content).map_err(|error| {
-                tracing::error!(%from, %to, "cannot rename: {error}");
-                Errno::EIO
-            })?;
-        } else {
-            self.create(to)?;
+        self.check_room_for_copy(&source)?;
+        if let Some(replaced) = self.get(to).filter(|database| database.len(File::Database) != Ok(None)) {
+            replaced.request(Request::Remove(File::Database))?;
+        }
+        let target = self.create(to)?;
+        // Replicas know databases by name: for them the new name is a database with new content, and the old one is
+        // dropped. In this order, a crash in between leaves the content under the old name at least. Nobody can have
+        // the new file open, and it must not be opened here either: while it renames, the kernel lets nobody look into
+        // the directory.
+        if source.page_count() > 0
+            && let Err(errno) = copy(&source, &*target)
+        {
+            tracing::error!(%from, %to, %errno, "cannot rename a database");
+            target.request(Request::Remove(File::Database))?;
+            return Err(errno);
         }
         source.request(Request::Remove(File::Database))
     }
@@ -313,6 +325,28 @@ impl Databases for Store {
     fn lag_ms(&self) -> i64 {
         self.role.lag_ms().unwrap_or(i64::from(i32::MAX))
     }
+}
+
+/// Bytes copied at once.
+const COPY_PIECE: usize = 1 << 20;
+
+/// Writes the content of `source` to the empty database `target` as one transaction.
+fn copy(source: &Database, target: &dyn DatabaseFiles) -> Result<(), Errno> {
+    use std::io::Read as _;
+
+    let mut content = source.export().map_err(|error| real_disk::errno(&error))?;
+    let mut piece = Vec::with_capacity(COPY_PIECE);
+    let mut offset = 0;
+    loop {
+        piece.clear();
+        let taken = content.by_ref().take(COPY_PIECE as u64).read_to_end(&mut piece);
+        if taken.map_err(|error| real_disk::errno(&error))? == 0 {
+            break;
+        }
+        target.request(Request::Write { file: File::Database, offset, data: &piece })?;
+        offset += piece.len() as u64;
+    }
+    target.request(Request::Sync(File::Database))
 }
 
 /// Tells the operator what recovery did, where it did anything.
