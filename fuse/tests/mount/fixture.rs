@@ -1,17 +1,17 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use litefs_fuse::{Mount, Options, OtherFiles, mount};
+use litefs_fuse::{Databases, Mount, Options, OtherFiles, mount};
 use rusqlite::Connection;
 
 use crate::plain_databases::PlainDatabases;
 
-/// A mount over plain databases in a directory of its own.
-pub(crate) struct Fixture {
+/// A mount in a directory of its own, over plain databases or another kind.
+pub(crate) struct Fixture<D = PlainDatabases> {
     pub(crate) mount: Mount,
-    pub(crate) databases: Arc<PlainDatabases>,
+    pub(crate) databases: Arc<D>,
     _dir: tempfile::TempDir,
 }
 
@@ -25,8 +25,15 @@ impl Fixture {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::over(PlainDatabases::new, change)
+    }
+}
+
+impl<D: Databases> Fixture<D> {
+    /// A mount over the databases that `open` makes of a directory.
+    pub(crate) fn over(open: impl FnOnce(&Path) -> Arc<D>, change: impl FnOnce(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let databases = PlainDatabases::new(&dir.path().join("data"));
+        let databases = open(&dir.path().join("data"));
         let mut options = Options::new(dir.path().join("mnt"));
         options.allow_other = true;
         change(&mut options);

@@ -9,3 +9,4 @@ mod mounting;
 mod names;
 mod plain_databases;
 mod sqlite;
+mod stored;

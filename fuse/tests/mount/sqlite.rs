@@ -5,12 +5,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use litefs_core::{Errno, File};
+use litefs_fuse::Databases;
 
 use crate::fixture::{Fixture, wait_until};
 
-const MODES: [&str; 7] = ["delete", "truncate", "persist", "wal", "memory", "off", "exclusive wal"];
+pub(crate) const MODES: [&str; 7] =
+    ["delete", "truncate", "persist", "wal", "memory", "off", "exclusive wal"];
 
-fn every_journal_mode_works(fixture: &Fixture) {
+pub(crate) fn every_journal_mode_works<D: Databases>(fixture: &Fixture<D>) {
     for mode in MODES {
         let name = format!("{}.db", mode.replace(' ', "-"));
         let path = fixture.path(&name).display().to_string();
