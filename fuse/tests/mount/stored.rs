@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use litefs_core::database::Authority;
@@ -68,4 +69,46 @@ fn copied_moved_and_removed_databases_are_captured() {
         wait_until("the new database", || position(&fixture, "new.db").txid >= Txid::new(4));
         assert_eq!(fixture.shell("sqlite3 new.db .tables"), "again\n");
     }
+}
+
+#[test]
+fn connections_that_come_and_go_and_change_the_mode_never_meet_an_error() {
+    let fixture = fixture(|_| {});
+    let script = format!(
+        "import random, sqlite3, sys, time\n\
+         random.seed(int(sys.argv[1]))\n\
+         end = time.time() + 3\n\
+         count = 0\n\
+         while time.time() < end:\n\
+         \x20   c = sqlite3.connect('{}', timeout=10, isolation_level=None)\n\
+         \x20   for i in range(random.randrange(4)):\n\
+         \x20       try:\n\
+         \x20           if random.random() < 0.2:\n\
+         \x20               c.execute('pragma journal_mode = ' + random.choice(['wal', 'delete', 'truncate']))\n\
+         \x20           elif random.random() < 0.5:\n\
+         \x20               c.execute('insert into t values (1)'); count += 1\n\
+         \x20           else:\n\
+         \x20               c.execute('select sum(x) from t').fetchone()\n\
+         \x20       except sqlite3.OperationalError as error:\n\
+         \x20           if 'locked' not in str(error): raise\n\
+         \x20   c.close()\n\
+         print(count)",
+        fixture.path("app.db").display()
+    );
+    fixture.shell("sqlite3 app.db 'create table t(x)'");
+    let start = |seed: usize| {
+        let mut command = Command::new("python3");
+        command.args(["-c", &script, &seed.to_string()]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let children: Vec<_> = (0..4).map(start).collect();
+    let mut inserted = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        inserted += String::from_utf8(output.stdout).unwrap().trim().parse::<u64>().unwrap();
+    }
+    let found = fixture.shell("sqlite3 app.db 'select count(*) from t; pragma integrity_check'");
+    assert_eq!(found, format!("{inserted}\nok\n"));
+    assert!(inserted > 0 && position(&fixture, "app.db").txid > Txid::new(inserted));
 }
