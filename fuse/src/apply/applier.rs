@@ -342,7 +342,11 @@ impl Applier {
 
     /// Opens the database file, anew if another one has taken its name.
     fn open(&mut self) -> Result<(), ApplyError> {
-        let identity = self.context.database_identity()?;
+        let identity = match self.context.database_identity()? {
+            // The first transaction of a database that nobody here has seen yet, or that was dropped.
+            None => self.context.create_database()?,
+            found => found,
+        };
         if self.open.as_ref().is_some_and(|open| Some(open.identity) != identity) {
             self.close();
         }

@@ -105,6 +105,19 @@ impl Context {
         }
     }
 
+    /// Creates the database file, without content, and lets programs see it.
+    pub(super) fn create_database(&self) -> Result<Option<FileIdentity>, ApplyError> {
+        File::options()
+            .write(true)
+            .create_new(true)
+            .open(&self.paths.backing.database)
+            .map_err(ApplyError::io("create", Kind::Database))?;
+        self.kernel
+            .created(Kind::Database)
+            .map_err(ApplyError::errno("tell the kernel of", Kind::Database))?;
+        self.database_identity()
+    }
+
     /// Bytes in a backing file, none if it is missing.
     pub(super) fn backing_len(&self, kind: Kind) -> Result<u64, ApplyError> {
         match fs::metadata(path_of(&self.paths.backing, kind)) {

@@ -105,6 +105,15 @@ impl DatabaseLock {
     }
 }
 
+impl Drop for DatabaseLock {
+    /// Closing the file is not enough: a child process that is being started has the open file too, for a moment.
+    fn drop(&mut self) {
+        if let Err(errno) = self.unlock() {
+            tracing::error!(%errno, "cannot release the locks on a database");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -26,6 +26,12 @@ pub trait Kernel: fmt::Debug + Send {
     /// What the kernel answered: readers may then miss a growth.
     fn resized(&self, file: File) -> Result<(), Errno>;
 
+    /// Forgets that the file's name did not exist: the file is in the backing directory now.
+    ///
+    /// # Errors
+    /// What the kernel answered: the file may then seem missing for a while.
+    fn created(&self, file: File) -> Result<(), Errno>;
+
     /// Forgets the file's name, which is gone from the backing directory.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use std::fs::File;
 use litefs_core::Errno;
 use litefs_core::sqlite::lock::{CHECKPOINT_BYTE, DMS_BYTE, READ_BYTES, RECOVER_BYTE, WRITE_BYTE};
 
-use super::ofd_lock::{LockKind, LockRange, OfdLock, try_lock};
+use super::ofd_lock::{LockKind, LockRange, OfdLock, try_lock, unlock};
 
 /// SQLite's locks on the wal-index, each one byte of the file (WAL-mode file format 2.3).
 #[derive(Debug)]
@@ -52,6 +52,16 @@ impl ShmLock {
     /// Excludes all readers that read from the WAL, for microseconds.
     pub(super) fn wal_readers(&self) -> Result<Option<OfdLock<'_>>, Errno> {
         OfdLock::acquire(&self.file, LockRange::new(READ_BYTES + 1, 4), LockKind::Write)
+    }
+}
+
+impl Drop for ShmLock {
+    /// Closing the file is not enough: a child process that is being started has the open file too, for a moment.
+    fn drop(&mut self) {
+        let all = LockRange::new(WRITE_BYTE, DMS_BYTE + 1 - WRITE_BYTE);
+        if let Err(errno) = unlock(&self.file, all) {
+            tracing::error!(%errno, "cannot release the locks on a wal-index");
+        }
     }
 }
 

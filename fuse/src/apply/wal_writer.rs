@@ -354,10 +354,8 @@ impl WalWriter {
 
     /// The header of the WAL that the next frame goes to, and the checksum that frame continues.
     fn next_generation(&self, page_size: PageSize) -> Result<(WalHeader, WalChecksum), ApplyError> {
-        if self.frames() > 0 {
-            if let Some(generation) = self.generation {
-                return Ok((generation, self.published.frame_checksum));
-            }
+        if let Some(generation) = self.generation {
+            return Ok((generation, self.published.frame_checksum));
         }
         let mut salt = self.published.salt;
         if salt == [0, 0] {

@@ -11,7 +11,9 @@ mod source;
 mod wal_readers;
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use litefs_core::database::{Applied, JournalMode};
@@ -27,19 +29,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const IMPATIENCE: Duration = Duration::from_millis(20);
 
 /// For files that are their own backing files.
-#[derive(Debug)]
-struct NoCache;
+#[derive(Debug, Default)]
+struct NoCache {
+    /// Refuses to be told of changes to the WAL.
+    fails: Arc<AtomicBool>,
+}
 
 impl Kernel for NoCache {
-    fn store(&self, _file: File, _offset: u64, _bytes: &[u8]) -> Result<(), Errno> {
-        Ok(())
+    fn store(&self, file: File, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.invalidate(file, offset..offset + bytes.len() as u64)
     }
 
-    fn invalidate(&self, _file: File, _range: Range<u64>) -> Result<(), Errno> {
-        Ok(())
+    fn invalidate(&self, file: File, _range: Range<u64>) -> Result<(), Errno> {
+        if file == File::Wal && self.fails.load(Ordering::Relaxed) { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     fn resized(&self, _file: File) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn created(&self, _file: File) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -52,6 +61,8 @@ impl Kernel for NoCache {
 struct Replica {
     dir: tempfile::TempDir,
     applier: Applier,
+    /// Makes the kernel refuse.
+    kernel_fails: Arc<AtomicBool>,
 }
 
 impl Replica {
@@ -59,8 +70,9 @@ impl Replica {
     fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("db"), b"").unwrap();
-        let applier = applier(dir.path());
-        Self { dir, applier }
+        let kernel_fails = Arc::default();
+        let applier = applier(dir.path(), &kernel_fails);
+        Self { dir, applier, kernel_fails }
     }
 
     /// With all that `source` has.
@@ -90,6 +102,12 @@ impl Replica {
         self.applier.apply(change, wait)
     }
 
+    /// What is left when the daemon is killed and comes back: its locks are gone, the files are as they are.
+    fn restart(&mut self) {
+        self.kernel_fails = Arc::default();
+        self.applier = applier(self.dir.path(), &self.kernel_fails);
+    }
+
     fn connect(&self) -> Client {
         Client::open(&self.path(""))
     }
@@ -102,11 +120,11 @@ impl Replica {
     }
 }
 
-fn applier(dir: &Path) -> Applier {
+fn applier(dir: &Path, kernel_fails: &Arc<AtomicBool>) -> Applier {
     let file = |suffix: &str| dir.join(format!("db{suffix}"));
     let files = Files { database: file(""), journal: file("-journal"), wal: file("-wal"), shm: file("-shm") };
     let paths = Paths { mount: files.clone(), shm_to_map: files.shm.clone(), backing: files };
-    Applier::new(paths, Box::new(NoCache))
+    Applier::new(paths, Box::new(NoCache { fails: Arc::clone(kernel_fails) }))
 }
 
 fn is_wal(applied: &Applied) -> bool {

@@ -40,8 +40,7 @@ fn wal_is_recovered_by_sqlite_after_everybody_died() {
         replica.apply(&source.transfer(seq)).unwrap();
     }
     client.kill();
-    // What a process leaves that is killed: its locks are gone, its files are as they are.
-    replica.applier = applier(replica.dir.path());
+    replica.restart();
     let mut client = replica.connect();
     assert_eq!(client.get("SELECT seq FROM meta"), "30");
     assert_eq!(client.get("PRAGMA integrity_check"), "ok");
@@ -54,22 +53,57 @@ fn wal_that_others_left_is_in_the_database_before_it_is_written_directly() {
     let mut source = Source::new("wal", 4096);
     let mut replica = Replica::of(&source);
     let mut client = replica.connect();
-    client.get(
-        "PRAGMA wal_autocheckpoint = 0; UPDATE account SET balance = 100; INSERT INTO log VALUES(1, 'left')",
-    );
+    let left = "INSERT INTO log VALUES(1, zeroblob(20000)); UPDATE meta SET seq = 1, entries = 1;";
+    client.get(&format!("PRAGMA wal_autocheckpoint = 0; {left}"));
     client.kill();
-    assert!(std::fs::metadata(replica.path("-wal")).unwrap().len() > 0);
-    // Any transaction that leaves the other pages alone shows whether they were kept.
-    let mut page_one = source.snapshot();
-    page_one.snapshot = false;
-    page_one.pages.truncate(1);
-    let left = replica.connect().get("SELECT count(*) FROM log");
-    assert_eq!(left, "1");
-    page_one.commit = u32::try_from(std::fs::metadata(replica.path("")).unwrap().len() / 4096).unwrap();
-    assert_eq!(replica.apply(&page_one).unwrap(), Applied::Direct);
+    source.run(left);
+
+    assert_eq!(replica.apply(&source.transfer(2)).unwrap(), Applied::Direct);
+
     assert_eq!(std::fs::metadata(replica.path("-wal")).map_or(0, |found| found.len()), 0);
-    assert_eq!(replica.connect().get("SELECT count(*) FROM log"), "1");
-    let _ = source.transfer(1);
+    assert_eq!(replica.connect().get("SELECT count(*) FROM log"), "2");
+    assert_eq!(replica.connect().get("PRAGMA integrity_check"), "ok");
+    replica.assert_file_is(&source);
+}
+
+#[test]
+fn frames_of_a_writer_that_never_committed_are_written_over() {
+    let mut source = Source::new("wal", 1024);
+    let mut replica = Replica::of(&source);
+    let mut reader = replica.connect();
+    reader.get("SELECT 1 FROM meta");
+    let mut writer = replica.connect();
+    writer.get("PRAGMA cache_size = 1; BEGIN; INSERT INTO log VALUES(1, zeroblob(100000))");
+    writer.kill();
+    for seq in 1..=30 {
+        assert!(is_wal(&replica.apply(&source.transfer(seq)).unwrap()));
+        assert_eq!(reader.get("SELECT seq FROM meta"), seq.to_string());
+    }
+    assert_eq!(reader.get("PRAGMA integrity_check"), "ok");
+    assert!(replica.applier.checkpoint().unwrap().is_complete());
+    replica.assert_file_is(&source);
+}
+
+#[test]
+fn transaction_that_could_not_be_shown_is_not_found_by_a_later_recovery() {
+    let mut source = Source::new("wal", 4096);
+    let mut replica = Replica::of(&source);
+    let mut client = replica.connect();
+    client.get("SELECT 1 FROM meta");
+    replica.apply(&source.transfer(1)).unwrap();
+    replica.kernel_fails.store(true, Ordering::Relaxed);
+    let transaction = source.transfer(2);
+    let error = replica.apply(&transaction).unwrap_err();
+    assert!(error.to_string().contains("ENOMEM"), "{error}");
+    assert_eq!(client.get("SELECT seq FROM meta"), "1");
+
+    client.kill();
+    replica.restart();
+    let mut client = replica.connect();
+    assert_eq!(client.get("SELECT seq FROM meta"), "1");
+    replica.apply(&transaction).unwrap();
+    assert_eq!(client.get("SELECT seq FROM meta"), "2");
+    assert_eq!(client.get("PRAGMA integrity_check"), "ok");
 }
 
 /// Takes back that a transaction was published, as if its writer had died before it.
@@ -148,7 +182,7 @@ fn transactions_are_appended_to_a_big_endian_wal() {
         assert_eq!(client.get("SELECT seq FROM meta"), seq.to_string());
     }
     client.kill();
-    replica.applier = applier(replica.dir.path());
+    replica.restart();
     let mut client = replica.connect();
     assert_eq!(client.get("SELECT seq FROM meta"), "5");
     assert_eq!(client.get("PRAGMA integrity_check"), "ok");

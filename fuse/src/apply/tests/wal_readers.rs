@@ -1,6 +1,8 @@
 //! Readers in WAL mode beside an applier.
 
 use super::*;
+use crate::apply::database_lock::DatabaseLock;
+use crate::apply::shm_lock::ShmLock;
 
 #[test]
 fn readers_see_each_transaction_whole_and_none_twice() {
@@ -48,12 +50,16 @@ fn wal_begins_again_under_short_readers() {
 fn long_reader_keeps_its_snapshot_and_is_not_waited_for() {
     let mut source = Source::new("wal", 512);
     let mut replica = Replica::of(&source);
+    // One reader in the database file alone, one in the WAL.
     let mut reader = replica.connect();
     reader.get("BEGIN; SELECT seq FROM meta");
+    replica.apply(&source.transfer(1)).unwrap();
+    let mut second = replica.connect();
+    second.get("BEGIN; SELECT seq FROM meta");
 
     // Enough for several blocks of the wal-index.
     let mut frames = 0;
-    for seq in 1..=700 {
+    for seq in 2..=700 {
         if let Applied::Wal { frames: new, .. } = replica.apply(&source.transfer(seq)).unwrap() {
             frames += new.len();
         }
@@ -65,6 +71,10 @@ fn long_reader_keeps_its_snapshot_and_is_not_waited_for() {
     assert!(!replica.applier.checkpoint().unwrap().is_complete(), "a reader's pages were overwritten");
     assert_eq!(reader.get("COMMIT; SELECT seq FROM meta"), "700");
     assert_eq!(reader.get("PRAGMA integrity_check"), "ok");
+    assert!(!replica.applier.checkpoint().unwrap().is_complete(), "a reader's pages were overwritten");
+    assert_eq!(second.get("SELECT seq FROM meta"), "1");
+    assert_eq!(second.get("PRAGMA integrity_check"), "ok");
+    second.get("COMMIT");
     assert!(replica.applier.checkpoint().unwrap().is_complete());
     replica.assert_file_is(&source);
 }
@@ -90,6 +100,8 @@ fn program_that_closes_the_database_last_leaves_the_wal_to_the_applier() {
     replica.apply(&source.transfer(1)).unwrap();
     drop(first);
     assert!(std::fs::metadata(replica.path("-wal")).unwrap().len() > 0);
+    let file = std::fs::File::options().read(true).write(true).open(replica.path("")).unwrap();
+    assert!(!DatabaseLock::new(file).try_exclusive().unwrap(), "a program could take the WAL away");
     assert!(is_wal(&replica.apply(&source.transfer(2)).unwrap()));
     assert!(replica.applier.checkpoint().unwrap().is_complete());
     assert_eq!(replica.apply(&source.transfer(3)).unwrap(), Applied::Direct);
@@ -156,5 +168,38 @@ fn sources_that_fail_leave_no_trace_beside_readers() {
     assert_eq!(reader.get("SELECT seq FROM meta"), "1");
     replica.apply(&good).unwrap();
     assert_eq!(reader.get("SELECT seq FROM meta"), "2");
+    assert_eq!(reader.get("PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn wal_is_kept_while_anybody_has_its_index_mapped() {
+    let mut source = Source::new("wal", 4096);
+    let mut replica = Replica::of(&source);
+    let mut reader = replica.connect();
+    reader.get("SELECT 1 FROM account");
+    replica.apply(&source.transfer(1)).unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(replica.path("-shm")).unwrap();
+    let mapped = ShmLock::new(file);
+    assert!(mapped.user().unwrap());
+    drop(reader);
+    assert!(replica.applier.checkpoint().unwrap().is_complete());
+    assert!(is_wal(&replica.apply(&source.transfer(2)).unwrap()));
+    drop(mapped);
+    assert!(replica.applier.checkpoint().unwrap().is_complete());
+    assert_eq!(replica.apply(&source.transfer(3)).unwrap(), Applied::Direct);
+}
+
+#[test]
+fn checkpoint_shortens_the_database_file() {
+    let mut source = Source::new("wal", 4096);
+    let mut replica = Replica::of(&source);
+    let mut reader = replica.connect();
+    reader.get("SELECT 1 FROM account");
+    replica.apply(&source.run("INSERT INTO log VALUES(1, zeroblob(100000))")).unwrap();
+    assert!(replica.applier.checkpoint().unwrap().is_complete());
+    replica.assert_file_is(&source);
+    replica.apply(&source.run("DELETE FROM log; PRAGMA incremental_vacuum")).unwrap();
+    assert!(replica.applier.checkpoint().unwrap().is_complete());
+    replica.assert_file_is(&source);
     assert_eq!(reader.get("PRAGMA integrity_check"), "ok");
 }
