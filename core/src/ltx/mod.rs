@@ -27,7 +27,7 @@ pub use decoder::{Decoder, Item};
 pub use encoder::{EncodeError, Encoder};
 pub use file_name::{file_name, parse_file_name};
 pub use header::{Header, HeaderError};
-pub use lz4_frame::{DescriptorError, Lz4FrameError, Part};
+pub use lz4_frame::{DescriptorError, Lz4FrameError, Lz4Part};
 pub use page_sequence::PageSequenceError;
 pub use reader::{ReadError, Reader};
 pub use trailer::{PostApplyError, Trailer};

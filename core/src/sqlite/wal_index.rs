@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn header_of_an_empty_wal_has_the_bytes_that_litefs_writes() {
+    fn header_of_an_empty_wal_has_the_bytes_that_litefs_0_5_writes() {
         let header = Header { change: 1, page_size: Some(PageSize::MIN), page_count: 2, ..Header::default() };
         let expected = [
             [0x18, 0xe2, 0x2d, 0x00, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 2],

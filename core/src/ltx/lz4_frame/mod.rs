@@ -8,7 +8,7 @@ mod writer;
 
 pub use descriptor::DescriptorError;
 pub(super) use reader::{FrameReader, Progress};
-pub use reader::{Lz4FrameError, Part};
+pub use reader::{Lz4FrameError, Lz4Part};
 pub(super) use writer::FrameWriter;
 
 /// The first four bytes of a frame.

@@ -81,7 +81,7 @@ impl FrameReader {
         }
         let stored = &input[4..end];
         if descriptor.block_checksums {
-            check(le32(input, end), Hasher::oneshot(0, stored), Part::Block)?;
+            check(le32(input, end), Hasher::oneshot(0, stored), Lz4Part::Block)?;
         }
         let start = out.len();
         if field & STORED != 0 {
@@ -120,7 +120,7 @@ impl FrameReader {
             return Ok(Progress::NeedsMore);
         }
         if descriptor.content_checksum {
-            check(le32(input, 4), self.content.finish_32(), Part::Content)?;
+            check(le32(input, 4), self.content.finish_32(), Lz4Part::Content)?;
         }
         match descriptor.content_size {
             Some(expected) if expected != self.content_len => {
@@ -131,7 +131,7 @@ impl FrameReader {
     }
 }
 
-fn check(found: u32, computed: u32, part: Part) -> Result<(), Lz4FrameError> {
+fn check(found: u32, computed: u32, part: Lz4Part) -> Result<(), Lz4FrameError> {
     if found == computed { Ok(()) } else { Err(Lz4FrameError::Checksum { part, found, computed }) }
 }
 
@@ -146,14 +146,14 @@ impl fmt::Debug for FrameReader {
 
 /// What a checksum in an LZ4 frame covers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Part {
+pub enum Lz4Part {
     /// The stored bytes of one block.
     Block,
     /// All of the content.
     Content,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Lz4Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Block => "block",
@@ -183,7 +183,7 @@ pub enum Lz4FrameError {
     #[error("LZ4 {part} with checksum {found:08x}, its bytes give {computed:08x}")]
     Checksum {
         /// What the checksum covers.
-        part: Part,
+        part: Lz4Part,
         /// The checksum in the frame.
         found: u32,
         /// The checksum of the bytes.

@@ -120,9 +120,9 @@ fn each_fault_of_a_frame_is_named() {
     assert_eq!(with(LINKED, &[(4, 0x64)]), Lz4FrameError::Block);
     let last = LINKED.len() - 1;
     let content = with(LINKED, &[(last, !LINKED[last])]);
-    assert!(matches!(content, Lz4FrameError::Checksum { part: Part::Content, .. }));
+    assert!(matches!(content, Lz4FrameError::Checksum { part: Lz4Part::Content, .. }));
     let block = with(LINKED_BLOCK_CHECKSUMS, &[(30, !LINKED_BLOCK_CHECKSUMS[30])]);
-    assert!(matches!(block, Lz4FrameError::Checksum { part: Part::Block, .. }));
+    assert!(matches!(block, Lz4FrameError::Checksum { part: Lz4Part::Block, .. }));
     let mut size = CONTENT_SIZE.to_vec();
     size[6] ^= 1;
     size[14] = (Hasher::oneshot(0, &size[4..14]) >> 8) as u8;
