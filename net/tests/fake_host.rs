@@ -124,6 +124,17 @@ impl FakeHost {
         position
     }
 
+    /// Puts an LTX file into the log that takes the database to `position`.
+    pub(crate) fn log_ltx(&self, database: &str, ltx: &[u8], position: Position) {
+        let mut state = self.state.lock().unwrap();
+        let offset = state.log_len;
+        self.log.write_all_at(ltx, offset).unwrap();
+        state.log_len += ltx.len() as u64;
+        let database = state.databases.entry(name(database)).or_default();
+        database.log.insert(position.txid, (offset, ltx.len() as u64));
+        database.position = position;
+    }
+
     fn header(&self, database: &Database, min_txid: Txid, max_txid: Txid) -> Header {
         Header {
             compressed: true,

@@ -1,10 +1,13 @@
 //! The network side over loopback, around a host that keeps its databases in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod api;
 mod fake_host;
 mod follow;
 mod hostile;
 mod leases;
 mod node;
+mod recorded;
 mod slow;
 mod stream;
