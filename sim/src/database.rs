@@ -75,6 +75,17 @@ impl Database {
         self.with_engine(node, process, |engine| engine.request(request, node.now()))?
     }
 
+    /// Creates a file, unless another process was faster: the kernel lets one at a time create in a directory.
+    pub(crate) fn create(&self, node: &Node, process: Process, file: File) -> Result<(), Errno> {
+        self.with_engine(node, process, |engine| {
+            let existing = node.disk().len(&self.path(file));
+            match existing {
+                None => engine.request(Request::Create(file), node.now()),
+                Some(_) => Ok(()),
+            }
+        })?
+    }
+
     /// Does something with the engine as soon as nobody else does.
     pub(crate) fn with_engine<T>(
         &self,

@@ -91,7 +91,7 @@ impl Handle {
             }
             match &named {
                 Named::Governed(database, file) => {
-                    database.request(&node, process, Request::Create(*file))?
+                    database.create(&node, process, *file)?
                 }
                 Named::Plain(path) => node.change(process, path, DiskChange::SetLen(0))?,
             }
