@@ -23,6 +23,12 @@ const HEADER_LEN: usize = 48;
 const TRAILER_LEN: usize = 8;
 
 impl SavedSums {
+    /// What could have been saved before the first transaction.
+    pub fn nothing() -> Self {
+        let position = Position::ZERO;
+        Self { page_size: PageSize::MIN, base: position, position, sums: PageSums::default() }
+    }
+
     /// The content of the file.
     pub fn encode(&self) -> Vec<u8> {
         let page_count = self.sums.page_count();

@@ -102,8 +102,8 @@ enum Staged {
     Nothing,
     /// A write to the WAL, and the transaction it completes.
     WalWrite(Advance, Option<Box<Commit>>),
-    /// The WAL has a new header.
-    WalHeader(Option<WalHeader>),
+    /// The WAL has a new header, in a file of so many bytes.
+    WalHeader(Option<WalHeader>, u64),
     /// The WAL is gone or empty.
     WalGone,
     /// What is committed now is durable through the WAL.
@@ -333,7 +333,7 @@ impl Database {
             Staged::WalWrite(_, Some(commit)) => Some(commit),
             _ => None,
         };
-        let cut = commit.map_or(1..=0, |commit| commit.transaction.header.commit + 1..=self.page_count());
+        let cut = commit.map_or(0..0, |commit| commit.transaction.header.commit + 1..self.page_count() + 1);
         let changed = commit.into_iter().flat_map(|commit| commit.sums.iter().map(|(page, _)| *page));
         changed.chain(cut.filter_map(PageNumber::new))
     }
@@ -381,9 +381,9 @@ impl Database {
                     self.commit(*commit);
                 }
             }
-            Staged::WalHeader(header) => {
+            Staged::WalHeader(header, file_len) => {
                 self.backfilled = self.position;
-                self.wal = header.map(|header| Generation::new(header, 0));
+                self.wal = header.map(|header| Generation::new(header, file_len));
                 self.rejected = None;
             }
             Staged::WalGone => {

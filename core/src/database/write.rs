@@ -76,7 +76,7 @@ impl Database {
     fn is_checkpoint(&self, offset: u64, len: u64) -> bool {
         let (Some(wal), Some(page_size)) = (&self.wal, self.page_size) else { return false };
         let size = u64::from(page_size.get());
-        if self.rollback.journal_active || offset % size != 0 || len != size {
+        if self.rollback.journal_active || !offset.is_multiple_of(size) || len != size {
             return false;
         }
         let page = u32::try_from(offset / size + 1).ok().and_then(crate::PageNumber::new);
@@ -147,7 +147,8 @@ impl Database {
         if head == before && self.wal.is_some() {
             return Ok(perform());
         }
-        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok());
+        let file_len = view.len(File::Wal)?.unwrap_or(0);
+        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok(), file_len);
         Ok(self.after_barrier(Effect::Perform))
     }
 

@@ -218,12 +218,12 @@ impl<D: Disk> Driver<D> {
             // On a replica all that ever comes into the WAL is in the log before; on a primary, this much is.
             let end = if self.database.is_read_only() { u64::MAX } else { *end };
             let mark = WalCoverage { salt: header.salt, end };
-            if self.log.coverage() != Some(mark) {
-                if let Err(error) = self.log.append_mark(&self.disk, mark) {
-                    let errno = self.refuse(error);
-                    self.database.stop(StopReason::Unapplied(errno));
-                    return Err(errno);
-                }
+            if self.log.coverage() != Some(mark)
+                && let Err(error) = self.log.append_mark(&self.disk, mark)
+            {
+                let errno = self.refuse(error);
+                self.database.stop(StopReason::Unapplied(errno));
+                return Err(errno);
             }
         }
         self.database.applied(received, applied);

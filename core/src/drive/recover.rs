@@ -152,6 +152,9 @@ impl<D: Disk> Recovery<D> {
             log.end() == saved.position
                 || log.find(saved.position.txid).is_some_and(|at| at.post == saved.position)
         });
+        // A log that goes back to the first transaction says the same without them.
+        let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
+        let saved = saved.or_else(|| complete.then(SavedSums::nothing));
         let adopt = disk.len(File::Unjournaled)?.is_some();
         Ok(Self {
             disk,

@@ -118,7 +118,8 @@ pub struct Log {
     coverage: Option<WalCoverage>,
     /// The newest segment's directory entry is not durable yet.
     directory_dirty: bool,
-    buffer: Vec<u8>,
+    page: Vec<u8>,
+    encoder: Option<ltx::Encoder>,
 }
 
 impl Log {
@@ -132,7 +133,8 @@ impl Log {
             durable: Position::ZERO,
             coverage: None,
             directory_dirty: false,
-            buffer: Vec::new(),
+            page: Vec::new(),
+            encoder: None,
         }
     }
 
@@ -191,10 +193,16 @@ impl Log {
     /// Nothing was added; the log can be appended to again.
     pub fn append<D: Disk>(&mut self, disk: &D, transaction: &Transaction) -> Result<(), AppendError> {
         let offset = self.begin_entry(disk)?;
-        let mut page = core::mem::take(&mut self.buffer);
+        // Both are kept between appends for their buffers.
+        let mut page = core::mem::take(&mut self.page);
         page.resize(transaction.header.page_size.bytes(), 0);
-        let written = self.write_captured(disk, offset, transaction, &mut page);
-        self.buffer = page;
+        let mut encoder = match self.encoder.take() {
+            Some(encoder) => encoder,
+            None => ltx::Encoder::new(transaction.header)?,
+        };
+        let written = self.write_captured(disk, offset, transaction, &mut encoder, &mut page);
+        self.page = page;
+        self.encoder = Some(encoder);
         self.finish_entry(written?, offset);
         Ok(())
     }
@@ -205,9 +213,10 @@ impl Log {
         disk: &D,
         offset: u64,
         transaction: &Transaction,
+        encoder: &mut ltx::Encoder,
         page: &mut [u8],
     ) -> Result<EntryHeader, AppendError> {
-        let mut encoder = ltx::Encoder::new(transaction.header.clone())?;
+        encoder.restart(transaction.header)?;
         let segment = File::Segment(self.newest_number());
         let payload_at = offset + EntryHeader::LEN as u64;
         let mut written = 0_u64;
@@ -360,6 +369,8 @@ impl Log {
     ///
     /// What comes after `keep_after` stays, whatever its age: recovery needs it. So does the newest segment.
     pub fn expire(&mut self, retention: Retention, now_ms: i64, keep_after: Txid) -> Vec<u64> {
+        // A database that is not written for a while needs no buffers.
+        self.encoder = None;
         let mut expired = Vec::new();
         let mut size = self.size();
         while self.segments.len() > 1 {

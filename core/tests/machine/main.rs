@@ -1,0 +1,9 @@
+//! The machine of a database and its log, over a disk in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod effects;
+mod fixture;
+mod recovery;
+mod refusal;
+mod wal;

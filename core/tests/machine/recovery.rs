@@ -1,0 +1,159 @@
+//! What is left after the process died at any point: the files as they are, opened again.
+
+use litefs_core::database::Request;
+use litefs_core::{File, Txid};
+
+use crate::fixture::{
+    MemoryDisk, NOW, WalWriter, checksum, commit_delete, filled, first_page, open, wal_database, write,
+};
+
+#[test]
+fn transactions_that_only_the_wal_has_are_captured() {
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    driver.append_pending().unwrap();
+    wal.write(&mut driver, 2, 2, &filled(6)).unwrap();
+    wal.write(&mut driver, 2, 2, &filled(7)).unwrap();
+    let position = driver.position();
+    let (reopened, recovered) = open(&disk.fork());
+    assert_eq!(reopened.position(), position);
+    assert_eq!(recovered.captured, 2);
+    assert_eq!(reopened.disk().content(File::Database).unwrap()[512..1024], filled(7));
+    assert_eq!(reopened.disk().content(File::Wal), None);
+}
+
+#[test]
+fn transactions_that_only_the_log_has_are_redone() {
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    driver.append_pending().unwrap();
+    let position = driver.position();
+    let fork = disk.fork();
+    fork.replace(File::Wal, Vec::new());
+    let (reopened, recovered) = open(&fork);
+    assert_eq!((reopened.position(), recovered.captured), (position, 0));
+    assert_eq!(fork.content(File::Database).unwrap()[512..1024], filled(5));
+}
+
+#[test]
+fn hot_journal_does_not_undo_a_transaction_that_is_in_the_log() {
+    // The process died after the log had the transaction and before the journal was removed.
+    let disk = MemoryDisk::default();
+    let (mut driver, _) = open(&disk);
+    driver.request(Request::Create(File::Database), NOW).unwrap();
+    commit_delete(&mut driver, &[(1, first_page(2, false, 1)), (2, filled(1))]).unwrap();
+    let position = commit_delete(&mut driver, &[(1, first_page(2, false, 2)), (2, filled(2))]).unwrap();
+    let fork = disk.fork();
+    fork.replace(File::Journal, journal_of(&[(1, first_page(2, false, 1)), (2, filled(1))], 2));
+    let (reopened, recovered) = open(&fork);
+    assert!(recovered.rolled_back);
+    assert_eq!(reopened.position(), position);
+    assert_eq!(fork.content(File::Database).unwrap()[512..], filled(2));
+    assert_eq!(fork.content(File::Journal), None);
+}
+
+#[test]
+fn incomplete_end_of_the_log_is_cut_off() {
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    driver.append_pending().unwrap();
+    let whole = disk.content(File::Segment(1)).unwrap();
+    wal.write(&mut driver, 2, 2, &filled(6)).unwrap();
+    driver.append_pending().unwrap();
+    let position = driver.position();
+    let longer = disk.content(File::Segment(1)).unwrap();
+    for len in whole.len() + 1..longer.len() {
+        let fork = disk.fork();
+        fork.replace(File::Segment(1), longer[..len].to_vec());
+        let (reopened, recovered) = open(&fork);
+        assert_eq!(recovered.trimmed, (len - whole.len()) as u64);
+        // The WAL still has it.
+        assert_eq!((reopened.position(), recovered.captured), (position, 1), "cut to {len} bytes");
+    }
+}
+
+#[test]
+fn recovery_is_idempotent() {
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    let first = disk.fork();
+    let (once, _) = open(&first);
+    let files: Vec<_> = first.files().into_iter().map(|file| first.content(file)).collect();
+    let (twice, recovered) = open(&first);
+    assert_eq!(once.position(), twice.position());
+    assert_eq!((recovered.captured, recovered.redone), (0, 0));
+    assert_eq!(files, first.files().into_iter().map(|file| first.content(file)).collect::<Vec<_>>());
+}
+
+#[test]
+fn truncated_database_file_is_refused() {
+    let (disk, mut driver, _) = wal_database();
+    driver.request(Request::Remove(File::Wal), NOW).unwrap();
+    driver.close().unwrap();
+    let fork = disk.fork();
+    fork.replace(File::Database, first_page(2, true, 1));
+    let error = litefs_core::drive::Driver::open(fork, crate::fixture::options(), 1 << 20, &|_| false, NOW)
+        .unwrap_err();
+    assert!(error.to_string().contains("lacks page 2"), "{error}");
+}
+
+#[test]
+fn database_without_any_log_is_taken_over_as_one_transaction() {
+    let disk = MemoryDisk::default();
+    let content = [first_page(2, false, 5), filled(9)];
+    disk.replace(File::Database, content.concat());
+    let (driver, recovered) = open(&disk);
+    assert!(recovered.adopted);
+    assert_eq!((driver.position().txid, driver.position().checksum), (Txid::new(1), checksum(&content)));
+}
+
+#[test]
+fn writes_without_a_journal_are_captured_when_the_file_is_closed_and_after_a_crash() {
+    let disk = MemoryDisk::default();
+    let (mut driver, _) = open(&disk);
+    driver.request(Request::Create(File::Database), NOW).unwrap();
+    commit_delete(&mut driver, &[(1, first_page(2, false, 1)), (2, filled(1))]).unwrap();
+    write(&mut driver, File::Database, 512 + 7, b"hello").unwrap();
+    let fork = disk.fork();
+    driver.request(Request::Closed, NOW).unwrap();
+    let mut changed = filled(1);
+    changed[7..12].copy_from_slice(b"hello");
+    let expected = checksum(&[first_page(2, false, 1), changed]);
+    assert_eq!((driver.position().txid, driver.position().checksum), (Txid::new(2), expected));
+    let (reopened, recovered) = open(&fork);
+    assert!(recovered.adopted);
+    assert_eq!(reopened.position(), driver.position());
+}
+
+#[test]
+fn committed_frames_are_not_lost_when_the_wal_starts_over() {
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    // SQLite's checkpoint, past the machine.
+    let mut content = disk.content(File::Database).unwrap();
+    content[512..1024].copy_from_slice(&filled(5));
+    disk.replace(File::Database, content);
+    let mut next = WalWriter::begin_over(&mut driver, 200);
+    next.write(&mut driver, 1, 2, &first_page(2, true, 3)).unwrap();
+    let position = driver.position();
+    let (reopened, _) = open(&disk.fork());
+    assert_eq!((reopened.position(), position.txid), (position, Txid::new(3)));
+}
+
+/// A rollback journal with these pages, as SQLite leaves it behind.
+fn journal_of(pages: &[(u32, Vec<u8>)], original_pages: u32) -> Vec<u8> {
+    use litefs_core::sqlite::journal;
+    let mut out = vec![0; 512];
+    out[..8].copy_from_slice(&journal::MAGIC);
+    out[8..12].copy_from_slice(&(pages.len() as u32).to_be_bytes());
+    out[12..16].copy_from_slice(&77_u32.to_be_bytes());
+    out[16..20].copy_from_slice(&original_pages.to_be_bytes());
+    out[20..24].copy_from_slice(&512_u32.to_be_bytes());
+    out[24..28].copy_from_slice(&512_u32.to_be_bytes());
+    for (number, content) in pages {
+        out.extend_from_slice(&number.to_be_bytes());
+        out.extend_from_slice(content);
+        out.extend_from_slice(&journal::page_checksum(77, content).to_be_bytes());
+    }
+    out
+}
