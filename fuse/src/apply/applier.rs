@@ -24,10 +24,10 @@ use super::{ApplyError, Change, Kernel, Lock, Paths, direct};
 #[derive(Debug)]
 pub struct Applier {
     context: Context,
+    /// Holds locks in the wal-index, under SHARED or more on the database file: so it is dropped before that.
+    wal: Option<WalWriter>,
     /// The database file, while it is in use here.
     open: Option<OpenDatabase>,
-    /// Holds locks in the wal-index, under SHARED or more on the database file.
-    wal: Option<WalWriter>,
     /// The highest change counter that a connection in rollback mode may have cached pages under.
     cached_counter: Option<u32>,
     /// The change counter does not tell the database from what connections may have cached: only the WAL's index does.

@@ -198,3 +198,33 @@ fn native(bytes: [u8; 4]) -> u32 {
 fn bytes_of(word: u32) -> [u8; 4] {
     word.to_le_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_writers_that_gave_up_do_not_fill_the_index() {
+        let index = WalIndex::new(ShmMap::new(tempfile::tempfile().unwrap(), 1).unwrap());
+        let page = |number| PageNumber::new(number).unwrap();
+        index.append(1, page(1)).unwrap();
+        for attempt in 1..=4 {
+            for frame in 2..=wal_index::frames_in(0) as u32 {
+                index.append(frame, page(attempt * 10_000 + frame)).unwrap();
+            }
+        }
+        assert_eq!(index.page_of(1), Some(page(1)));
+        assert_eq!(index.page_of(2), Some(page(40_002)));
+    }
+
+    #[test]
+    fn header_that_is_half_written_is_not_taken() {
+        let index = WalIndex::new(ShmMap::new(tempfile::tempfile().unwrap(), 1).unwrap());
+        assert_eq!(index.header(), None);
+        let header = Header { change: 7, max_frame: 3, ..Header::default() };
+        index.publish(&header);
+        assert_eq!(index.header(), Some(header));
+        index.map.word(8).store(8, Ordering::Relaxed);
+        assert_eq!(index.header(), None);
+    }
+}

@@ -6,6 +6,7 @@
 
 mod client;
 mod modes;
+mod mounted;
 mod recovery;
 mod source;
 mod wal_readers;

@@ -1,0 +1,134 @@
+//! A replica as it runs: readers on a mount, transactions through the store. Needs root and `/dev/fuse`.
+
+use std::path::PathBuf;
+
+use litefs_core::database::Authority;
+use litefs_core::log::Retention;
+use litefs_core::{Checksum, DatabaseName, NodeId, PageNumber, Position, Txid, ltx};
+
+use super::*;
+use crate::store::{Store, StoreOptions};
+use crate::{DatabaseFiles, Mount, Options, equip, mount};
+
+struct Node {
+    mount: Mount,
+    store: Arc<Store>,
+    /// What was applied last.
+    position: Position,
+    _dir: tempfile::TempDir,
+}
+
+impl Node {
+    fn new(passthrough: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions {
+            data_dir: dir.path().join("data"),
+            node_id: NodeId::new(2),
+            compress: true,
+            retention: Retention { age_ms: None, size: None },
+        })
+        .unwrap();
+        store.role().set(false, Some("primary".to_owned()));
+        let mut options = Options::new(dir.path().join("mnt"));
+        options.passthrough = passthrough;
+        let mount = mount(Arc::clone(&store) as _, &options).unwrap();
+        equip(&store, &mount);
+        Self { mount, store, position: Position::ZERO, _dir: dir }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.mount.path().join("db")
+    }
+
+    /// Receives the transaction that leaves `source` as it is now.
+    fn receive(&mut self, transaction: &Transaction, source: &Source) {
+        let image = (1..)
+            .map(|page| PageNumber::new(page).unwrap())
+            .zip(source.image().chunks(transaction.page_size.bytes()));
+        let post_apply =
+            image.fold(Checksum::EMPTY, |sum, (page, content)| sum.toggle(Checksum::of_page(page, content)));
+        let max_txid = self.position.txid.next();
+        let snapshot = transaction.snapshot;
+        let mut encoder = ltx::Encoder::new(ltx::Header {
+            compressed: true,
+            page_size: transaction.page_size,
+            commit: transaction.commit,
+            min_txid: if snapshot { Txid::new(1) } else { max_txid },
+            max_txid,
+            timestamp_ms: 1,
+            pre_apply: if snapshot { Checksum::ZERO } else { self.position.checksum },
+            wal_offset: 0,
+            wal_size: 0,
+            wal_salt: [0, 0],
+            node_id: NodeId::new(1),
+        })
+        .unwrap();
+        for (page, content) in &transaction.pages {
+            encoder.page(*page, content).unwrap();
+        }
+        encoder.finish(post_apply).unwrap();
+        let file = core::mem::take(encoder.output());
+        let database = self.store.get_or_create(&DatabaseName::new("db").unwrap()).unwrap();
+        self.position = database.receive(&&file[..], file.len() as u64).unwrap();
+        assert_eq!(self.position, Position { txid: max_txid, checksum: post_apply });
+        assert_eq!(database.position(), self.position);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.store.unequip();
+        if let Err(error) = self.mount.unmount() {
+            assert!(std::thread::panicking(), "{error}");
+        }
+        self.store.close();
+    }
+}
+
+#[test]
+fn readers_on_a_mount_see_each_transaction_whole_in_every_mode() {
+    for (mode, passthrough) in [("wal", true), ("wal", false), ("delete", true), ("delete", false)] {
+        let mut source = Source::new(mode, 4096);
+        let mut node = Node::new(passthrough);
+        node.receive(&source.snapshot(), &source);
+        let mut readers: Vec<Client> = (0..2).map(|_| Client::open(&node.path())).collect();
+        for reader in &mut readers {
+            reader.get("PRAGMA busy_timeout = 10000; SELECT count(*) FROM account");
+            reader.watch(200);
+        }
+        for seq in 1..=200 {
+            node.receive(&source.transfer(seq), &source);
+        }
+        let in_wal = std::fs::metadata(node.mount.path().join("db-wal")).is_ok_and(|found| found.len() > 0);
+        assert_eq!(in_wal, mode == "wal", "the wrong way was taken in mode {mode}");
+        for reader in &mut readers {
+            let seen = reader.finish();
+            assert!(seen.is_ok(), "{seen:?} in mode {mode}, passthrough {passthrough}");
+            assert_eq!(reader.get("PRAGMA integrity_check"), "ok");
+        }
+    }
+}
+
+#[test]
+fn promoted_node_is_written_by_a_connection_that_read_it_as_a_replica() {
+    for (mode, passthrough) in [("wal", true), ("wal", false), ("delete", true), ("delete", false)] {
+        let mut source = Source::new(mode, 4096);
+        let mut node = Node::new(passthrough);
+        node.receive(&source.snapshot(), &source);
+        let mut client = Client::open(&node.path());
+        assert_eq!(client.get("SELECT seq FROM meta"), "0");
+        for seq in 1..=20 {
+            node.receive(&source.transfer(seq), &source);
+        }
+        assert!(client.run("UPDATE meta SET seq = 99").is_err(), "a replica was written in mode {mode}");
+        assert_eq!(client.get("SELECT seq FROM meta"), "20");
+
+        node.store.set_authority(Authority::Forever).unwrap();
+        node.store.role().set(true, None);
+        let database = node.store.get(&DatabaseName::new("db").unwrap()).unwrap();
+        let before = database.position().txid;
+        assert_eq!(client.get("UPDATE meta SET seq = 21; SELECT seq FROM meta"), "21", "in mode {mode}");
+        assert_eq!(database.position().txid, before.next(), "in mode {mode}, passthrough {passthrough}");
+        assert_eq!(client.get("PRAGMA integrity_check"), "ok");
+    }
+}
