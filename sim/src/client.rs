@@ -173,7 +173,7 @@ impl Client {
             self.change(connection, schema, false)?;
             let number = self.history.borrow_mut().begin(database, self.number);
             numbers.push((database, number));
-            result = result.and(self.count(connection, schema, number));
+            result = result.and_then(|()| self.count(connection, schema, number));
         }
         let (result, outcome) = if result.is_ok() {
             let result = connection.execute_batch("COMMIT");

@@ -52,6 +52,9 @@ impl Engine {
                 node.record.probe(probe);
             }
         }
+        if !recovered.damage.is_empty() && !node.record.saw("lying sync") {
+            node.record.violation(format!("{database}: honest disk, damaged log: {:?}", recovered.damage));
+        }
         driver.set_authority(Authority::Forever);
         Ok(Self::Machine(Box::new(driver)))
     }

@@ -90,9 +90,7 @@ impl Handle {
                 return Err(Errno::ENOENT);
             }
             match &named {
-                Named::Governed(database, file) => {
-                    database.create(&node, process, *file)?
-                }
+                Named::Governed(database, file) => database.create(&node, process, *file)?,
                 Named::Plain(path) => node.change(process, path, DiskChange::SetLen(0))?,
             }
         }

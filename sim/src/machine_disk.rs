@@ -122,11 +122,6 @@ impl MachineDisk {
             .collect()
     }
 
-    /// All names, in order.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.names.keys()
-    }
-
     /// Writes all of `data`, creating the file where it is missing.
     pub(crate) fn write_at(&mut self, path: &Path, offset: u64, data: &[u8]) {
         self.create(path).write_at(offset, data);
@@ -269,7 +264,7 @@ mod tests {
     }
 
     fn names(disk: &MachineDisk) -> Vec<String> {
-        disk.paths().map(Path::to_string).collect()
+        disk.names.keys().map(Path::to_string).collect()
     }
 
     /// What can be there after a loss of power, over many seeds.

@@ -41,6 +41,11 @@ impl Record {
         *self.probes.borrow_mut().entry(name).or_default() += 1;
     }
 
+    /// Whether something has happened that [`Self::probe`] counts.
+    pub(crate) fn saw(&self, name: &str) -> bool {
+        self.probes.borrow().contains_key(name)
+    }
+
     /// Whether a promise was broken.
     pub(crate) fn is_violated(&self) -> bool {
         !self.violations.borrow().is_empty()

@@ -6,7 +6,7 @@ const KEPT: usize = 400;
 
 /// Everything that happened in a run, in order, as one hash: two runs are the same if their hashes are.
 #[derive(Debug)]
-pub struct Trace {
+pub(crate) struct Trace {
     hash: u64,
     events: u64,
     latest: VecDeque<String>,
@@ -15,12 +15,12 @@ pub struct Trace {
 
 impl Trace {
     /// An empty trace. If `aloud`, every event is also printed as it happens.
-    pub fn new(aloud: bool) -> Self {
+    pub(crate) fn new(aloud: bool) -> Self {
         Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, latest: VecDeque::new(), aloud }
     }
 
     /// Adds an event at `now_ns` of virtual time.
-    pub fn record(&mut self, now_ns: u64, event: fmt::Arguments<'_>) {
+    pub(crate) fn record(&mut self, now_ns: u64, event: fmt::Arguments<'_>) {
         let line = format!("{:>6}.{:06} {event}", now_ns / 1_000_000, now_ns % 1_000_000);
         self.hash = hash_bytes(self.hash, line.as_bytes());
         self.events += 1;
@@ -34,17 +34,17 @@ impl Trace {
     }
 
     /// The hash of all events so far.
-    pub fn hash(&self) -> TraceHash {
+    pub(crate) fn hash(&self) -> TraceHash {
         TraceHash(self.hash)
     }
 
     /// The number of events so far.
-    pub fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.events
     }
 
     /// The latest events, oldest first.
-    pub fn latest(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn latest(&self) -> impl Iterator<Item = &str> {
         self.latest.iter().map(String::as_str)
     }
 }
