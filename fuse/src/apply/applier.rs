@@ -23,9 +23,9 @@ use super::{ApplyError, Change, Kernel, Lock, Paths, direct};
 /// says, so all connections agree.
 #[derive(Debug)]
 pub struct Applier {
-    context: Context,
+    pub(super) context: Context,
     /// Holds locks in the wal-index, under SHARED or more on the database file: so it is dropped before that.
-    wal: Option<WalWriter>,
+    pub(super) wal: Option<WalWriter>,
     /// The database file, while it is in use here.
     open: Option<OpenDatabase>,
     /// The highest change counter that a connection in rollback mode may have cached pages under.
@@ -33,9 +33,9 @@ pub struct Applier {
     /// The change counter does not tell the database from what connections may have cached: only the WAL's index does.
     ambiguous: bool,
     /// The database file was left half written under EXCLUSIVE, which is kept until it is whole again.
-    torn: bool,
+    pub(super) torn: bool,
     /// Locks are kept between transactions.
-    held: bool,
+    pub(super) held: bool,
     /// Something was written that was not synced.
     unsynced: bool,
 }
@@ -153,90 +153,6 @@ impl Applier {
         synced
     }
 
-    /// Publishes transactions that were accepted up to byte `accepted_end` of the WAL with these salts, but that the
-    /// writer died before it could show to others. True when there were any.
-    ///
-    /// # Errors
-    /// [`ApplyError::Busy`] while a program writes or checkpoints; [`ApplyError::InDoubtLost`] when the frames are not
-    /// whole in the WAL any more.
-    pub fn publish_in_doubt(
-        &mut self,
-        salt: [u32; 2],
-        accepted_end: u64,
-        wait: Duration,
-    ) -> Result<bool, ApplyError> {
-        let deadline = Deadline::after(wait);
-        self.open()?;
-        let was_attached = self.wal.is_some();
-        let published = self.share(deadline).and_then(|()| self.attach(deadline));
-        let end = self.wal.as_ref().map(WalWriter::end);
-        let in_doubt = self.wal.as_ref().is_some_and(WalWriter::found_unpublished);
-        if !was_attached && !self.held {
-            self.close();
-        }
-        published?;
-        match end {
-            Some((found, found_end)) if found == salt && found_end < accepted_end => {
-                Err(ApplyError::InDoubtLost { accepted_end, found_end })
-            }
-            _ => Ok(in_doubt && !was_attached),
-        }
-    }
-
-    /// Runs `work` while no program can write: in WAL mode with readers going on, in rollback mode without.
-    ///
-    /// # Errors
-    /// [`ApplyError::Busy`] when programs do not let go in time; `work` is not run then.
-    pub fn with_write_lock<T>(
-        &mut self,
-        wait: Duration,
-        work: impl FnOnce(&mut Self) -> T,
-    ) -> Result<T, ApplyError> {
-        self.hold(wait)?;
-        let result = work(self);
-        self.release()?;
-        Ok(result)
-    }
-
-    /// Keeps programs from writing until [`Applier::release`] or [`Applier::detach`].
-    ///
-    /// # Errors
-    /// [`ApplyError::Busy`] when programs do not let go in time; nothing is held then.
-    pub fn hold(&mut self, wait: Duration) -> Result<(), ApplyError> {
-        let deadline = Deadline::after(wait);
-        self.open()?;
-        let locked = self.lock_writers(deadline);
-        self.held = locked.is_ok();
-        if locked.is_err() {
-            self.settle()?;
-        }
-        locked
-    }
-
-    /// Ends [`Applier::hold`].
-    ///
-    /// # Errors
-    /// What the kernel answered.
-    pub fn release(&mut self) -> Result<(), ApplyError> {
-        self.held = false;
-        if !self.torn {
-            self.wal = None;
-        }
-        self.settle()
-    }
-
-    fn lock_writers(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
-        if self.wal.is_some() {
-            return Ok(());
-        }
-        self.share(deadline)?;
-        if self.wal_in_use()? {
-            return self.attach(deadline);
-        }
-        self.exclude(deadline)?;
-        self.check_journal()
-    }
-
     /// Decides where a transaction goes and takes the locks it needs there. `counter` is the change counter after it,
     /// if it is known.
     fn route(
@@ -341,7 +257,7 @@ impl Applier {
     }
 
     /// Opens the database file, anew if another one has taken its name.
-    fn open(&mut self) -> Result<(), ApplyError> {
+    pub(super) fn open(&mut self) -> Result<(), ApplyError> {
         let identity = match self.context.database_identity()? {
             // The first transaction of a database that nobody here has seen yet, or that was dropped.
             None => self.context.create_database()?,
@@ -361,7 +277,7 @@ impl Applier {
         Ok(())
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         // The wal-index goes first: SHARED on the database file protects it.
         self.wal = None;
         self.open = None;
@@ -369,7 +285,7 @@ impl Applier {
     }
 
     /// Gives up what is not needed between transactions: EXCLUSIVE, and SHARED unless the WAL is in use here.
-    fn settle(&mut self) -> Result<(), ApplyError> {
+    pub(super) fn settle(&mut self) -> Result<(), ApplyError> {
         if self.held || self.torn {
             return Ok(());
         }
@@ -391,7 +307,7 @@ impl Applier {
     }
 
     /// Becomes the writer of the WAL, unless that is so already.
-    fn attach(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
+    pub(super) fn attach(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
         if self.wal.is_none() {
             self.check_journal()?;
             self.wal = Some(WalWriter::attach(&self.context, deadline)?);
@@ -425,12 +341,12 @@ impl Applier {
         Ok(self.wal.is_none())
     }
 
-    fn share(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
+    pub(super) fn share(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
         let shared = self.lock()?.shared(deadline).map_err(lock_error())?;
         if shared { Ok(()) } else { Err(ApplyError::Busy(Lock::Shared)) }
     }
 
-    fn exclude(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
+    pub(super) fn exclude(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
         let excluded = self.lock()?.exclusive(deadline).map_err(lock_error())?;
         if excluded { Ok(()) } else { Err(ApplyError::Busy(Lock::Exclusive)) }
     }
@@ -440,7 +356,7 @@ impl Applier {
     }
 
     /// Whether connections that come now, or are there, read from the WAL.
-    fn wal_in_use(&self) -> Result<bool, ApplyError> {
+    pub(super) fn wal_in_use(&self) -> Result<bool, ApplyError> {
         // SQLite removes the WAL of an empty database.
         let Some(header) = self.current_header()? else { return Ok(false) };
         Ok(header.is_wal() || self.context.backing_len(Kind::Wal)? > 0)
@@ -448,7 +364,7 @@ impl Applier {
 
     /// A journal with content that nobody is writing belongs to a transaction that was interrupted. Whoever opens the
     /// database next rolls it back, over anything that is written before.
-    fn check_journal(&mut self) -> Result<(), ApplyError> {
+    pub(super) fn check_journal(&mut self) -> Result<(), ApplyError> {
         if self.context.backing_len(Kind::Journal)? == 0 || self.lock()?.is_reserved().map_err(lock_error())?
         {
             return Ok(());

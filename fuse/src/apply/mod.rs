@@ -21,9 +21,12 @@ mod ofd_lock;
 mod paths;
 mod shm_lock;
 mod shm_map;
+mod wal_attach;
+mod wal_batch;
 mod wal_index;
 mod wal_scan;
 mod wal_writer;
+mod write_lock;
 
 #[cfg(test)]
 mod tests;

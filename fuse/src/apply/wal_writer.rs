@@ -3,18 +3,18 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use litefs_core::database::Applied;
-use litefs_core::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, FrameHeader, WalChecksum, WalHeader};
+use litefs_core::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, WalChecksum, WalHeader};
 use litefs_core::sqlite::wal_index::Header;
 use litefs_core::{File as Kind, PageNumber, PageSize};
 
+use super::ApplyError;
 use super::checked_pages::CheckedPages;
 use super::context::{Context, random};
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
-use super::shm_map::ShmMap;
-use super::wal_index::{NOT_USED, WalIndex};
-use super::wal_scan::{self, WalScan};
-use super::{ApplyError, Lock};
+use super::wal_batch::WalBatch;
+use super::wal_index::WalIndex;
+use super::wal_scan;
 
 /// The one writer of a database's WAL, beside any number of readers.
 ///
@@ -27,15 +27,15 @@ pub(super) struct WalWriter {
     /// The backing file.
     pub(super) wal: File,
     /// The file in the mount, to see what length readers see.
-    seen: File,
+    pub(super) seen: File,
     /// Bytes in the file. The frames end before it.
-    wal_len: u64,
+    pub(super) wal_len: u64,
     /// What readers were shown last.
     pub(super) published: Header,
     /// The header of the WAL, once it has one of the generation that `published` is about.
-    generation: Option<WalHeader>,
+    pub(super) generation: Option<WalHeader>,
     /// Whether there were transactions that their writer had not published.
-    found_unpublished: bool,
+    pub(super) found_unpublished: bool,
     /// Where the WAL gets so long that readers are waited for, in frames.
     pub(super) pause_at: u32,
 }
@@ -49,44 +49,6 @@ const RESIZE_MAX: Duration = Duration::from_secs(5);
 const PIECE: usize = 256 << 10;
 
 impl WalWriter {
-    /// Becomes the writer of the WAL, which is created where it is missing.
-    ///
-    /// What other connections have published is taken over; where there is nothing, the wal-index is rebuilt from the
-    /// WAL. Transactions that are whole in the WAL but were not published, because their writer died, are published.
-    pub(super) fn attach(context: &Context, deadline: Deadline) -> Result<Self, ApplyError> {
-        let shm = ShmLock::new(context.open_or_create_in_mount(Kind::Shm)?);
-        let seen = context.open_or_create_in_mount(Kind::Wal)?;
-        let lock = ApplyError::errno;
-        if !deadline.wait_for(|| join(context, &shm))? {
-            return Err(ApplyError::Busy(Lock::WalIndex));
-        }
-        let writer = deadline.wait_for(|| shm.write()).map_err(lock("lock", Kind::Shm))?;
-        if !writer || !deadline.wait_for(|| shm.checkpoint()).map_err(lock("lock", Kind::Shm))? {
-            return Err(ApplyError::Busy(Lock::Write));
-        }
-        let map = ShmMap::new(context.open_shm_to_map()?, 1).map_err(lock("map", Kind::Shm))?;
-        let wal = context.open_backing(Kind::Wal)?;
-        let wal_len = wal.metadata().map_err(ApplyError::io("look at", Kind::Wal))?.len();
-        let published = Header::default();
-        let index = WalIndex::new(map);
-        let mut writer = Self {
-            shm,
-            index,
-            wal,
-            seen,
-            wal_len,
-            published,
-            generation: None,
-            found_unpublished: false,
-            pause_at: PAUSE_AT,
-        };
-        if !writer.adopt()? {
-            writer.recover(context, deadline)?;
-        }
-        writer.publish_unpublished(context)?;
-        Ok(writer)
-    }
-
     /// Frames in the WAL that readers may see.
     pub(super) fn frames(&self) -> u32 {
         self.published.max_frame
@@ -118,7 +80,8 @@ impl WalWriter {
         complete: bool,
     ) -> Result<Applied, ApplyError> {
         let (header, chain) = self.next_generation(pages.page_size())?;
-        let mut batch = Batch { header, chain, start: 0, bytes: Vec::new(), finished: 0, frames: Vec::new() };
+        let mut batch =
+            WalBatch { header, chain, start: 0, bytes: Vec::new(), finished: 0, frames: Vec::new() };
         if self.frames() == 0 {
             batch.bytes.extend_from_slice(&header.encode());
         } else {
@@ -150,7 +113,7 @@ impl WalWriter {
     }
 
     /// Writes the commit frame, after which nothing may fail that can be made to fail before.
-    fn finish(&mut self, context: &Context, mut batch: Batch, commit: u32) -> Result<Applied, ApplyError> {
+    fn finish(&mut self, context: &Context, mut batch: WalBatch, commit: u32) -> Result<Applied, ApplyError> {
         let frame_count = u32::try_from(batch.frames.len()).unwrap_or(u32::MAX);
         let Some(max_frame) = self.frames().checked_add(frame_count) else {
             return Err(ApplyError::WalIndex { block: 0, frame: u32::MAX });
@@ -228,130 +191,6 @@ impl WalWriter {
         self.wal.read_exact_at(content, offset).map_err(ApplyError::io("read", Kind::Wal))
     }
 
-    /// Takes over what is published, if it agrees with the WAL.
-    fn adopt(&mut self) -> Result<bool, ApplyError> {
-        let Some(header) = self.index.header() else { return Ok(false) };
-        if header.max_frame > 0 {
-            let found = wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))?;
-            let Some(generation) = found.filter(|found| {
-                found.salt == header.salt
-                    && Some(found.page_size) == header.page_size
-                    && found.byte_order == header.byte_order
-            }) else {
-                return Ok(false);
-            };
-            let mut last = [0; FRAME_HEADER_LEN];
-            let offset = wal::frame_offset(header.max_frame - 1, generation.page_size);
-            if offset + FRAME_HEADER_LEN as u64 > self.wal_len {
-                return Ok(false);
-            }
-            self.wal.read_exact_at(&mut last, offset).map_err(ApplyError::io("read", Kind::Wal))?;
-            let agrees = FrameHeader::decode(&last).is_some_and(|last| {
-                last.salt == header.salt && last.checksum == header.frame_checksum && last.commit != 0
-            });
-            if !agrees {
-                return Ok(false);
-            }
-            self.index.reserve(header.max_frame).map_err(ApplyError::errno("map", Kind::Shm))?;
-            self.generation = Some(generation);
-        }
-        self.published = header;
-        Ok(true)
-    }
-
-    /// Rebuilds the wal-index from the WAL, as SQLite does when a connection finds none.
-    fn recover(&mut self, context: &Context, deadline: Deadline) -> Result<(), ApplyError> {
-        let lock = || ApplyError::errno("lock", Kind::Shm);
-        let mut recovering = None;
-        let locked = deadline.wait_for(|| {
-            recovering = self.shm.recover()?;
-            Ok(recovering.is_some())
-        });
-        if !locked.map_err(lock())? {
-            return Err(ApplyError::Busy(Lock::WalIndex));
-        }
-        let generation = wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))?;
-        // A connection that had seen another header with the same values would keep its cache.
-        let change = random().map_err(ApplyError::errno("draw a random number for", Kind::Shm))?;
-        let mut header = Header { change, ..Header::default() };
-        let mut pages = Vec::new();
-        if let Some(found) = generation {
-            header.salt = found.salt;
-            header.byte_order = found.byte_order;
-            header.frame_checksum = found.checksum;
-            let mut scan = WalScan::new(&self.wal, found, 0, found.checksum);
-            while let Some(frame) = scan.next().map_err(ApplyError::io("read", Kind::Wal))? {
-                pages.push(frame.page);
-                if frame.commit != 0 {
-                    header.max_frame = u32::try_from(pages.len()).unwrap_or(u32::MAX);
-                    header.page_count = frame.commit;
-                    header.page_size = Some(found.page_size);
-                    header.frame_checksum = frame.chain;
-                }
-            }
-            pages.truncate(header.max_frame as usize);
-        }
-        if self.index.reserve(header.max_frame.max(1)).map_err(ApplyError::errno("grow", Kind::Shm))? {
-            context.resized(Kind::Shm)?;
-        }
-        self.index.rebuild(&pages);
-        self.index.forget_checkpoint(header.max_frame);
-        for mark in 1..=4 {
-            if let Some(_alone) = self.shm.readers(mark).map_err(lock())? {
-                let first = mark == 1 && header.max_frame > 0;
-                self.index.set_mark(mark, if first { header.max_frame } else { NOT_USED });
-            }
-        }
-        drop(recovering);
-        self.generation = generation.filter(|_| header.max_frame > 0);
-        self.publish(header);
-        Ok(())
-    }
-
-    /// Publishes the transactions that are whole in the WAL after those that are published.
-    ///
-    /// Only accepted transactions ever get whole into the WAL, and each one accepted is the log's too.
-    fn publish_unpublished(&mut self, context: &Context) -> Result<(), ApplyError> {
-        let (generation, chain) = match self.generation {
-            Some(generation) => (generation, self.published.frame_checksum),
-            None => match wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))? {
-                // What was checkpointed before the WAL was restarted has the salt before this one.
-                Some(found) if found.salt[0].wrapping_add(1) != self.published.salt[0] => {
-                    (found, found.checksum)
-                }
-                _ => return Ok(()),
-            },
-        };
-        let mut next = self.published;
-        let mut pages = Vec::new();
-        let mut committed = 0;
-        let mut scan = WalScan::new(&self.wal, generation, self.frames(), chain);
-        while let Some(frame) = scan.next().map_err(ApplyError::io("read", Kind::Wal))? {
-            pages.push(frame.page);
-            if frame.commit != 0 {
-                committed = pages.len();
-                next.page_count = frame.commit;
-                next.frame_checksum = frame.chain;
-            }
-        }
-        if committed == 0 {
-            return Ok(());
-        }
-        next.max_frame = self.frames() + u32::try_from(committed).unwrap_or(u32::MAX);
-        next.change = next.change.wrapping_add(1);
-        next.page_size = Some(generation.page_size);
-        next.byte_order = generation.byte_order;
-        next.salt = generation.salt;
-        self.reserve(context, next.max_frame)?;
-        for (frame, page) in (self.frames() + 1..).zip(&pages[..committed]) {
-            self.index.append(frame, *page)?;
-        }
-        self.generation = Some(generation);
-        self.found_unpublished = true;
-        self.publish(next);
-        Ok(())
-    }
-
     /// The header of the WAL that the next frame goes to, and the checksum that frame continues.
     fn next_generation(&self, page_size: PageSize) -> Result<(WalHeader, WalChecksum), ApplyError> {
         if let Some(generation) = self.generation {
@@ -373,7 +212,7 @@ impl WalWriter {
     fn push(
         &mut self,
         context: &Context,
-        batch: &mut Batch,
+        batch: &mut WalBatch,
         page: PageNumber,
         content: &[u8],
     ) -> Result<(), ApplyError> {
@@ -394,7 +233,7 @@ impl WalWriter {
     }
 
     /// Writes the finished frames of a batch, in the backing file first, then in the kernel's cache.
-    fn write(&mut self, context: &Context, batch: &mut Batch) -> Result<(), ApplyError> {
+    fn write(&mut self, context: &Context, batch: &mut WalBatch) -> Result<(), ApplyError> {
         let finished = std::mem::take(&mut batch.finished);
         self.grow(context, batch.start + finished as u64)?;
         let bytes = &batch.bytes[..finished];
@@ -430,7 +269,7 @@ impl WalWriter {
         })
     }
 
-    fn reserve(&mut self, context: &Context, frame: u32) -> Result<(), ApplyError> {
+    pub(super) fn reserve(&mut self, context: &Context, frame: u32) -> Result<(), ApplyError> {
         if self.index.reserve(frame).map_err(ApplyError::errno("grow", Kind::Shm))? {
             context.resized(Kind::Shm)?;
         }
@@ -453,54 +292,3 @@ impl WalWriter {
 
 /// The WAL is long here, in frames: from here on readers may be waited for.
 pub(super) const PAUSE_AT: u32 = 4000;
-
-/// Joins those who have the wal-index mapped; the first one begins it anew. False while another is doing so.
-fn join(context: &Context, shm: &ShmLock) -> Result<bool, ApplyError> {
-    let lock = || ApplyError::errno("lock", Kind::Shm);
-    if shm.only_user().map_err(lock())? {
-        // The length that SQLite uses too: not empty, and too short to be taken for valid.
-        context.open_shm_to_map()?.set_len(3).map_err(ApplyError::io("truncate", Kind::Shm))?;
-        context.invalidate(Kind::Shm, 0..u64::MAX)?;
-    }
-    shm.user().map_err(lock())
-}
-
-/// Frames on their way to the WAL.
-struct Batch {
-    header: WalHeader,
-    /// The running checksum after the finished frames.
-    chain: WalChecksum,
-    /// Where `bytes` go, in bytes from the start of the file.
-    start: u64,
-    /// The last frame in here has no header yet: whether it ends the transaction is not known before the next page.
-    bytes: Vec<u8>,
-    /// How many of the bytes can be written.
-    finished: usize,
-    frames: Vec<(PageNumber, u64)>,
-}
-
-impl Batch {
-    fn push(&mut self, page: PageNumber, content: &[u8]) {
-        self.finish_last(0);
-        self.finished = self.bytes.len();
-        self.frames.push((page, self.start + self.bytes.len() as u64));
-        self.bytes.extend_from_slice(&[0; FRAME_HEADER_LEN]);
-        self.bytes.extend_from_slice(content);
-    }
-
-    /// Makes the last frame end the transaction. Returns where it begins.
-    fn commit(&mut self, commit: u32) -> u64 {
-        self.finish_last(commit);
-        self.finished = self.bytes.len();
-        self.frames.last().map_or(self.start, |(_, offset)| *offset)
-    }
-
-    fn finish_last(&mut self, commit: u32) {
-        let Some((page, offset)) = self.frames.last() else { return };
-        let at = (offset - self.start) as usize;
-        let (head, content) = self.bytes[at..].split_at_mut(FRAME_HEADER_LEN);
-        let header = FrameHeader::new(&self.header, self.chain, *page, commit, content);
-        self.chain = header.checksum;
-        head.copy_from_slice(&header.encode());
-    }
-}
