@@ -108,7 +108,7 @@ impl Applier {
             // While the counter is no higher than one that was here before, it proves nothing.
             self.ambiguous &= counter <= self.cached_counter;
         }
-        self.note_journal_mode(change.journal_mode);
+        self.note_journal_mode(change.journal_mode)?;
         Ok(applied)
     }
 
@@ -299,11 +299,13 @@ impl Applier {
 
     /// How a file of the mount is opened depends on the journal mode, and sticks until its last close: our handle must
     /// not keep programs from the better way.
-    fn note_journal_mode(&mut self, journal_mode: JournalMode) {
+    fn note_journal_mode(&mut self, journal_mode: JournalMode) -> Result<(), ApplyError> {
         let changed = self.open.as_ref().is_some_and(|open| open.journal_mode != journal_mode);
         if changed && self.wal.is_none() && !self.held {
+            self.sync()?;
             self.open = None;
         }
+        Ok(())
     }
 
     /// Becomes the writer of the WAL, unless that is so already.
@@ -379,6 +381,14 @@ impl Applier {
     /// The header in the database file, `None` in an empty one.
     fn current_header(&self) -> Result<Option<DatabaseHeader>, ApplyError> {
         self.open.as_ref().map_or(Ok(None), |open| read_header(&open.file))
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        if let Err(error) = self.detach() {
+            tracing::error!(database = ?self.context.paths.backing.database, %error, "applied transactions may not be durable");
+        }
     }
 }
 

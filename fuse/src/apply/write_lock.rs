@@ -68,16 +68,16 @@ impl Applier {
         locked
     }
 
-    /// Ends [`Applier::hold`].
+    /// Ends [`Applier::hold`], and makes durable what was applied in between.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// What the kernel or the disk answered; programs can write again all the same.
     pub fn release(&mut self) -> Result<(), ApplyError> {
+        let synced = self.sync();
         self.held = false;
-        if !self.torn {
-            self.wal = None;
-        }
-        self.settle()
+        self.wal = None;
+        self.settle()?;
+        synced
     }
 
     fn lock_writers(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
