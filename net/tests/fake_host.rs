@@ -15,6 +15,8 @@ use litefs_net::{
 };
 use tokio::sync::{broadcast, watch};
 
+use crate::node::PATIENCE;
+
 pub(crate) const PAGE: usize = 512;
 
 pub(crate) fn name(text: &str) -> DatabaseName {
@@ -347,7 +349,11 @@ impl Host for FakeHost {
 
     fn receive(&self, database: &DatabaseName, ltx: ReceivedLtx) -> Result<Position, ReceiveError> {
         let gates = self.gates.lock().unwrap();
-        drop(self.gate_opened.wait_while(gates, |closed| closed.contains(database)).unwrap());
+        // Longer than any test waits, so that one that fails ends.
+        let patience = 2 * PATIENCE;
+        drop(
+            self.gate_opened.wait_timeout_while(gates, patience, |closed| closed.contains(database)).unwrap(),
+        );
         let position = ltx.position();
         let bytes = match ltx.bytes {
             ReceivedBytes::Memory(bytes) => bytes,
@@ -395,7 +401,7 @@ impl Host for FakeHost {
     }
 
     fn found_cluster(&self) -> io::Result<ClusterId> {
-        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert(ClusterId::new(1)))
+        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert_with(|| ClusterId::new(1)))
     }
 
     fn set_role(&self, role: Role) {
