@@ -72,19 +72,23 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 13] = [
-    (25, "the journal's header cannot be zeroed after the transaction is in the log"),
+const REGRESSIONS: [(u64, &str); 17] = [
+    (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
+    (68, "the same, by another way"),
+    (79, "the newest segment has lost its header with the power, and the log counts as damaged"),
+    (110, "a crash in the middle of a redo that shrinks the database for a while"),
     (127, "a checkpoint's writes that the kernel splits are taken for writes without a journal"),
     (144, "the WAL cannot be synced after its commit was accepted"),
     (176, "the zeroed journal cannot be synced after the transaction is in the log"),
     (181, "the log has a transaction that failed in a sync of the WAL, and then its reversal"),
-    (308, "the newest segment of the log has lost its header with the power"),
     (316, "a crash after recovery saved its sums and before it removed the WAL captures the WAL again"),
-    (318, "the log is synced again after a sync of it failed"),
+    (318, "the log is synced again after a sync of it failed, and believed"),
     (355, "the database file is synced again after a sync of it failed, and believed"),
+    (566, "the WAL is synced again after a sync of it failed, and believed"),
     (595, "a WAL that is behind the log is copied over what the log says"),
     (614, "a database file that lags behind its WAL is taken for a transaction when the last handle closes"),
+    (616, "a commit is refused after the super-journal that made it final is gone"),
     (772, "two processes create the WAL at the same moment"),
 ];
 

@@ -148,6 +148,12 @@ impl Client {
         for _ in 0..self.rng.between(1, if large { 40 } else { 5 }) {
             self.change(connection, "main", large)?;
         }
+        if large {
+            // Pages that the database grows by and that are free again at commit are never written.
+            let pages = self.rng.between(1, 12) * u64::from(self.plan.page_size);
+            connection.execute("INSERT OR REPLACE INTO item VALUES (1000, zeroblob(?1))", [pages])?;
+            connection.execute("DELETE FROM item WHERE id = 1000", [])?;
+        }
         let number = self.history.borrow_mut().begin("a.db", self.number);
         let counted = self.count(connection, "main", number);
         if counted.is_err() || self.rng.percent(15) {
@@ -173,7 +179,11 @@ impl Client {
             self.change(connection, schema, false)?;
             let number = self.history.borrow_mut().begin(database, self.number);
             numbers.push((database, number));
-            result = result.and_then(|()| self.count(connection, schema, number));
+            result = self.count(connection, schema, number);
+            if result.is_err() {
+                // SQLite may have rolled back already; what came now would be a transaction of its own.
+                break;
+            }
         }
         let (result, outcome) = if result.is_ok() {
             let result = connection.execute_batch("COMMIT");
