@@ -1,5 +1,6 @@
 //! The drive loop: a database's machine and its log over a disk. The daemon and the simulator run this same loop.
 
+mod bring_together;
 mod preserve;
 mod recover;
 mod wal_scan;
@@ -7,6 +8,7 @@ mod wal_scan;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+pub use bring_together::{checkpoint_wal, roll_back_journal};
 pub use preserve::Preserve;
 pub use recover::{OpenError, Recovered};
 

@@ -6,12 +6,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::bring_together::{hot_super_journal, roll_back_journal, write_back};
 use super::wal_scan::{self, WalTransaction};
 use super::{Driver, StoredFile};
 use crate::database::{Database, JournalMode, Options, State};
 use crate::log::{AppendError, Damage, Log, Stored};
 use crate::sqlite::header::DatabaseHeader;
-use crate::sqlite::journal::JournalReader;
 use crate::sqlite::wal::{self, WalHeader};
 use crate::{
     Checksum, Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, ReadAt,
@@ -174,19 +174,11 @@ impl<D: Disk> Recovery<D> {
     fn end_journal(&mut self, super_journal_exists: &dyn Fn(&[u8]) -> bool) -> Result<(), OpenError> {
         let Some(journal_len) = self.disk.len(File::Journal)? else { return Ok(()) };
         if self.disk.len(File::Database)?.unwrap_or(0) > 0 {
-            let journal = Journal(&self.disk);
-            let mut reader = JournalReader::new(&journal, journal_len)?;
-            let committed = reader.super_journal()?.is_some_and(|name: Vec<u8>| !super_journal_exists(&name));
-            if reader.is_hot() && committed {
+            let name = hot_super_journal(&self.disk, journal_len)?;
+            if name.is_some_and(|name| !super_journal_exists(&name)) {
                 self.adopt = true;
-            } else if reader.is_hot() {
-                while let Some((page, content)) = reader.next()? {
-                    let offset = (u64::from(page.get()) - 1) * content.len() as u64;
-                    self.disk.write_at(File::Database, offset, content)?;
-                }
-                self.disk.set_len(File::Database, reader.original_len())?;
-                self.disk.sync(File::Database)?;
-                self.report.rolled_back = true;
+            } else {
+                self.report.rolled_back = roll_back_journal(&self.disk)?;
             }
             if self.adopt && self.disk.len(File::Unjournaled)?.is_none() {
                 // The journal is what says so, and it is about to go.
@@ -394,23 +386,14 @@ impl<D: Disk> Recovery<D> {
     fn backfill_wal(&mut self) -> Result<BTreeMap<PageNumber, u64>, OpenError> {
         let mut new = BTreeMap::new();
         let Some((header, transactions)) = wal_scan::scan(&self.disk)? else { return Ok(new) };
-        let Some(last) = transactions.last() else { return Ok(new) };
+        if transactions.is_empty() {
+            return Ok(new);
+        }
         let covered = self.covered(&header);
-        let mut latest = BTreeMap::new();
-        for transaction in &transactions {
-            for (page, offset, _) in &transaction.frames {
-                latest.insert(*page, *offset);
-                if transaction.start >= covered {
-                    new.insert(*page, *offset);
-                }
-            }
+        for transaction in transactions.iter().filter(|transaction| transaction.start >= covered) {
+            new.extend(transaction.frames.iter().map(|(page, offset, _)| (*page, *offset)));
         }
-        let mut content = alloc::vec![0; header.page_size.bytes()];
-        for (page, offset) in latest.range(..=PageNumber::new(last.commit).unwrap_or(PageNumber::FIRST)) {
-            self.disk.read_at(File::Wal, offset + wal::FRAME_HEADER_LEN as u64, &mut content)?;
-            self.disk.write_at(File::Database, header.page_size.offset_of(*page), &content)?;
-        }
-        self.disk.set_len(File::Database, u64::from(last.commit) * u64::from(header.page_size.get()))?;
+        write_back(&self.disk, &header, &transactions)?;
         self.state.page_size = Some(header.page_size);
         Ok(new)
     }
@@ -583,15 +566,6 @@ impl<D: Disk> Recovery<D> {
             preservers: Vec::new(),
         };
         (driver, Recovered { position, ..self.report })
-    }
-}
-
-/// The journal's bytes.
-struct Journal<'a, D>(&'a D);
-
-impl<D: View> ReadAt for Journal<'_, D> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.read_at(File::Journal, offset, buf)
     }
 }
 
