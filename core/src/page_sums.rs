@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Checksum, PageNumber};
+use crate::{Checksum, PageNumber, PageSize};
 
 /// The checksum of every page of a database, and of the database as a whole.
 ///
@@ -60,6 +60,26 @@ impl PageSums {
         self.sums.resize(len, Checksum::ZERO);
     }
 
+    /// The pages without a checksum, ascending. There are none but the lock page in a database that only this program
+    /// wrote to. A LiteFS primary leaves pages that the database grew by and that SQLite never wrote out of its
+    /// transactions and out of its checksum; they are zeros.
+    pub fn absent(&self, page_size: PageSize) -> impl Iterator<Item = PageNumber> + '_ {
+        let absent = (1..).zip(&self.sums).filter(|(_, sum)| **sum == Checksum::ZERO);
+        absent
+            .filter_map(|(number, _)| PageNumber::new(number))
+            .filter(move |page| *page != page_size.lock_page())
+    }
+
+    /// The same with every page absent that holds nothing but zeros.
+    pub fn without_zero_pages(&self, page_size: PageSize) -> Self {
+        let zeros = alloc::vec![0; page_size.bytes()];
+        let present = |(number, sum): (u32, &Checksum)| match PageNumber::new(number) {
+            Some(page) if *sum != Checksum::of_page(page, &zeros) => *sum,
+            _ => Checksum::ZERO,
+        };
+        Self::from_pages((1..).zip(&self.sums).map(present).collect())
+    }
+
     /// The checksums in page order.
     pub fn iter(&self) -> impl Iterator<Item = Checksum> + '_ {
         self.sums.iter().copied()
@@ -85,6 +105,18 @@ mod tests {
 
     fn page(number: u32) -> PageNumber {
         PageNumber::new(number).unwrap()
+    }
+
+    #[test]
+    fn pages_of_zeros_can_be_counted_as_absent() {
+        let contents = [[1; 512], [0; 512], [3; 512], [0; 512]];
+        let sum = |(at, content): (u32, &[u8; 512])| Checksum::of_page(page(at), content);
+        let sums = PageSums::from_pages((1..).zip(&contents).map(sum).collect());
+        assert_eq!(sums.absent(PageSize::MIN).count(), 0);
+        let present = sums.without_zero_pages(PageSize::MIN);
+        assert_eq!(present.absent(PageSize::MIN).collect::<Vec<_>>(), [page(2), page(4)]);
+        let expected = Checksum::EMPTY.toggle(sums.get(page(1))).toggle(sums.get(page(3)));
+        assert_eq!((present.total(), present.page_count()), (expected, 4));
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Database {
     }
 
     /// The header of the next transaction.
-    fn header(&self, page_size: PageSize, commit: u32, now: Now) -> ltx::Header {
+    pub(super) fn header(&self, page_size: PageSize, commit: u32, now: Now) -> ltx::Header {
         let txid = self.position.txid.next();
         ltx::Header {
             compressed: self.options.compress,
@@ -223,7 +223,7 @@ impl Database {
         }
     }
 
-    fn commit_of(
+    pub(super) fn commit_of(
         &self,
         header: ltx::Header,
         pages: Vec<(PageNumber, PageSource, Checksum)>,

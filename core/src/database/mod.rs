@@ -9,6 +9,7 @@
 mod apply;
 mod commit;
 mod effect;
+mod repair;
 mod request;
 mod rollback_capture;
 mod state;

@@ -246,6 +246,31 @@ impl<D: Disk> Driver<D> {
         self.sync_log()
     }
 
+    /// Gives every page a checksum, where a LiteFS primary left some out, by a transaction of its own. To be called
+    /// when this node has become the primary. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// What the disk answered; if it could not sync, the database stops.
+    pub fn repair(&mut self, now: Now) -> Result<bool, Errno> {
+        let effects = self.database.begin_repair(&self.disk, now)?;
+        for effect in &effects {
+            if let Err(errno) = self.perform(effect, &Request::Closed) {
+                return Err(self.database.fail(effect, errno));
+            }
+        }
+        self.database.complete();
+        if effects.is_empty() {
+            return Ok(false);
+        }
+        if let Some((salt, end)) = self.database.wal_end() {
+            // The transaction is not of the WAL, and says nothing of how much of it is in the log.
+            self.log
+                .append_mark(&self.disk, WalCoverage { salt, end })
+                .map_err(|error| self.refuse(error))?;
+        }
+        Ok(true)
+    }
+
     /// Saves the page checksums, and with them a new point for recovery to start from: everything that is in the
     /// database file now. Costs 8 bytes a page.
     ///

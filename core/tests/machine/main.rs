@@ -6,4 +6,5 @@ mod effects;
 mod fixture;
 mod recovery;
 mod refusal;
+mod repair;
 mod wal;
