@@ -6,6 +6,7 @@
 mod cli;
 mod config;
 mod daemon;
+mod demo;
 mod exec;
 mod host;
 mod logging;

@@ -4,6 +4,7 @@
 //! used, and else the code of the program that was run.
 
 mod client;
+mod demo;
 mod export;
 mod go_flags;
 mod halt_lock;
@@ -38,6 +39,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Mount(mount::Mount),
     Run(run::Run),
     Import(import::Import),
@@ -90,6 +92,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(command) => command.execute(),
         Command::Mount(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Import(command) => command.execute(),
