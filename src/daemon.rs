@@ -167,6 +167,7 @@ impl Running {
                 age_ms: config.data.retention.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
                 size: config.data.retention_size,
             },
+            strict_verify: config.strict_verify,
         };
         let fuse_options = FuseOptions {
             allow_other: config.fuse.allow_other,

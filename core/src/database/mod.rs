@@ -94,6 +94,17 @@ pub enum StopReason {
     /// A received transaction is in the log but its pages could not be written.
     #[error("a received transaction could not be applied ({0}); restart the node to apply it from the log")]
     Unapplied(Errno),
+    /// The database on disk is not what the log says.
+    #[error(
+        "the database has checksum {found} and should be at {position}: it was damaged or changed from outside; restore it \
+         from a replica or a backup"
+    )]
+    Content {
+        /// The last transaction.
+        position: Position,
+        /// The checksum of what is on disk.
+        found: Checksum,
+    },
 }
 
 /// What a request will change in the machine once its effects are done.

@@ -17,7 +17,7 @@ use crate::database::{
 };
 use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
 use crate::sqlite::wal;
-use crate::{Disk, Errno, File, Now, PageNumber, Position, ReadAt, SavedSums};
+use crate::{Checksum, Disk, Errno, File, Now, PageNumber, PageSource, Position, ReadAt, SavedSums};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -342,6 +342,30 @@ impl<D: Disk> Driver<D> {
             self.disk.remove(File::Segment(*number))?;
         }
         Ok(expired.len())
+    }
+
+    /// Reads the whole database and computes its checksum anew, to be compared with that of the position.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    pub fn recompute_checksum(&self) -> Result<Checksum, Errno> {
+        let Some(page_size) = self.database.page_size() else { return Ok(Checksum::EMPTY) };
+        let mut content = alloc::vec![0; page_size.bytes()];
+        let mut total = Checksum::EMPTY;
+        for page in (1..=self.database.page_count()).filter_map(PageNumber::new) {
+            // The lock page has none, and neither has what a LiteFS primary left out.
+            if self.database.sums().get(page) == Checksum::ZERO {
+                continue;
+            }
+            let (file, offset) = match self.database.source(page) {
+                PageSource::Database => (File::Database, page_size.offset_of(page)),
+                PageSource::Frame(frame) => (File::Wal, frame + wal::FRAME_HEADER_LEN as u64),
+            };
+            let read = self.disk.read_at(file, offset, &mut content)?;
+            content[read..].fill(0);
+            total = total.toggle(Checksum::of_page(page, &content));
+        }
+        Ok(total)
     }
 
     /// Copies the pages of WAL frames into the database file.

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use litefs_core::database::{Admission, Authority, JournalMode, Options, Request};
+use litefs_core::database::{Admission, Authority, JournalMode, Options, Request, StopReason};
 use litefs_core::drive::{Driver, OpenError, Recovered};
 use litefs_core::log::{Retention, Stored};
+use litefs_core::sqlite::{wal, wal_index};
 use litefs_core::{DatabaseName, Disk, Errno, File, NodeId, PageSize, Position, ReadAt, Txid, View};
 
 use super::clock::now;
@@ -26,6 +27,9 @@ const SEGMENT_LEN_MAX: u64 = 64 << 20;
 
 /// How long a snapshot waits for a transaction in rollback mode to end.
 const IMAGE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long publishing for a writer that died waits for one that lives.
+const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
 
 /// How long a received transaction waits for programs that are in the way, before it is tried again.
 const APPLY_WAIT: Duration = Duration::from_secs(5);
@@ -65,6 +69,8 @@ pub struct Database {
     rung: AtomicBool,
     /// Where files without names can be made.
     scratch_dir: PathBuf,
+    /// The whole database is read and compared after each transaction.
+    strict_verify: bool,
     /// What the watcher was told last.
     announced: Mutex<Facts>,
     published: Published,
@@ -84,6 +90,7 @@ impl Database {
         local_dir: &Path,
         options: Options,
         doorbell: Arc<Doorbell>,
+        strict_verify: bool,
     ) -> Result<(Arc<Self>, Recovered), OpenError> {
         let disk = Arc::new(RealDisk::new(directory.to_path_buf()));
         let super_journal_exists = |journal: &[u8]| {
@@ -100,6 +107,7 @@ impl Database {
             driver: Mutex::new(driver),
             rung: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
+            strict_verify,
             announced: Mutex::new(facts),
             published: Published::new(facts),
             applier: Mutex::new(None),
@@ -272,9 +280,7 @@ impl Database {
                     tracing::warn!(%name, %lock, waited = ?started.elapsed(), "a received transaction waits for a program");
                 }
                 Err(error) => {
-                    self.driver()
-                        .database_mut()
-                        .stop(litefs_core::database::StopReason::Unapplied(Errno::EIO));
+                    self.driver().database_mut().stop(StopReason::Unapplied(Errno::EIO));
                     return Err(error.into());
                 }
             }
@@ -317,12 +323,50 @@ impl Database {
         match synced {
             Ok(()) => driver.log_synced(plan),
             Err(errno) => {
-                let reason = litefs_core::database::StopReason::LogSync(errno);
+                let reason = StopReason::LogSync(errno);
                 tracing::error!(name = %self.name(), "the database stops: {reason}");
                 driver.database_mut().stop(reason);
             }
         }
         self.publish(&driver);
+    }
+
+    /// Publishes transactions in the wal-index whose writer died after the commit and before it could do so itself.
+    /// Until then the next writer would write over them. With `look`, also where no writer has tried to yet.
+    pub(super) fn publish_in_doubt(&self, look: bool) {
+        let doubted = self.driver().database_mut().take_in_doubt();
+        if !doubted && !look {
+            return;
+        }
+        let Some((salt, end)) = self.driver().database().wal_end() else { return };
+        if !doubted && !self.is_unpublished(salt, end) {
+            return;
+        }
+        let mut applier = lock(&self.applier);
+        let Some(applier) = applier.as_mut() else { return };
+        match applier.publish_in_doubt(salt, end, IN_DOUBT_WAIT) {
+            Ok(true) => {
+                tracing::info!(name = %self.name(), "published the transactions of a writer that died")
+            }
+            Ok(false) => {}
+            // Somebody writes at the moment, so somebody is alive to publish; the next round looks again.
+            Err(ApplyError::Busy(_)) => {}
+            Err(error) => {
+                tracing::error!(name = %self.name(), "cannot publish committed transactions: {error}")
+            }
+        }
+    }
+
+    /// Whether the wal-index ends before the committed frames of this WAL do.
+    fn is_unpublished(&self, salt: [u32; 2], end: u64) -> bool {
+        let mut head = [0; wal_index::HEADER_LEN];
+        let read = self.disk.read_at(File::Shm, 0, &mut head);
+        let (Ok(wal_index::HEADER_LEN), Some(header)) = (read, wal_index::Header::decode(&head)) else {
+            return false;
+        };
+        let Some(page_size) = header.page_size else { return false };
+        let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
+        header.salt == salt && wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
     }
 
     /// Saves the point that recovery starts from and lets go of old transactions.
@@ -356,6 +400,22 @@ impl Database {
 
     pub(super) fn driver(&self) -> MutexGuard<'_, Driver<Arc<RealDisk>>> {
         lock(&self.driver)
+    }
+
+    /// Compares what is on disk with what the position says, and stops the database where they differ.
+    fn verify_whole(&self, driver: &mut Driver<Arc<RealDisk>>) {
+        let position = driver.position();
+        match driver.recompute_checksum() {
+            Ok(found) if found == position.checksum => {}
+            Ok(found) => {
+                let reason = StopReason::Content { position, found };
+                tracing::error!(name = %self.name(), "the database stops: {reason}");
+                driver.database_mut().stop(reason);
+            }
+            Err(errno) => {
+                tracing::error!(name = %self.name(), %errno, "cannot read the database to verify it")
+            }
+        }
     }
 
     /// Makes the driver's state known to those who do not lock it.
@@ -404,7 +464,12 @@ impl DatabaseFiles for Database {
         if let Some(error) = driver.take_append_error() {
             tracing::error!(name = %self.name(), "a transaction was refused: {error}");
         }
-        if driver.position() != before || matches!(request, Request::Sync(_)) {
+        let changed = driver.position() != before;
+        if changed && self.strict_verify {
+            self.verify_whole(&mut driver);
+        }
+        let doubted = outcome.is_err() && matches!(request, Request::Write { file: File::Wal, .. });
+        if changed || doubted || matches!(request, Request::Sync(_) | Request::Closed) {
             self.publish(&driver);
             drop(driver);
             self.ring();

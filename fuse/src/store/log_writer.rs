@@ -135,6 +135,7 @@ fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention:
             if database.append_pending() {
                 unsynced.insert(name.clone());
             }
+            database.publish_in_doubt(false);
             if let Some(watcher) = &watcher {
                 database.announce(watcher.as_ref());
             }
@@ -153,6 +154,7 @@ fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention:
         }
         if Instant::now() >= house_due {
             for database in registry.all() {
+                database.publish_in_doubt(true);
                 database.keep_house(retention);
             }
             house_due = Instant::now() + HOUSEKEEPING;

@@ -50,6 +50,8 @@ pub struct StoreOptions {
     pub compress: bool,
     /// How long transactions are kept.
     pub retention: Retention,
+    /// Read and compare the whole database after each transaction: slow, to find out where damage comes from.
+    pub strict_verify: bool,
 }
 
 /// Why the databases of a node cannot be opened.
@@ -76,6 +78,7 @@ pub struct Store {
     data_dir: DataDir,
     local_dir: PathBuf,
     options: Options,
+    strict_verify: bool,
     databases: Mutex<BTreeMap<DatabaseName, Arc<Database>>>,
     authority: Mutex<Authority>,
     role: RoleCell,
@@ -112,6 +115,7 @@ impl Store {
             local_dir: data_dir.local_dir(),
             data_dir,
             options: machine,
+            strict_verify: options.strict_verify,
             databases: Mutex::new(BTreeMap::new()),
             authority: Mutex::new(Authority::ReadOnly),
             role: RoleCell::default(),
@@ -133,9 +137,15 @@ impl Store {
     fn open_database(&self, name: &DatabaseName) -> Result<Arc<Database>, StoreError> {
         let directory = self.data_dir.database_dir(name);
         let doorbell = Arc::clone(&self.doorbell);
-        let (database, recovered) =
-            Database::open(name.clone(), &directory, &self.local_dir, self.options, doorbell)
-                .map_err(|source| StoreError::Database { name: name.clone(), source })?;
+        let (database, recovered) = Database::open(
+            name.clone(),
+            &directory,
+            &self.local_dir,
+            self.options,
+            doorbell,
+            self.strict_verify,
+        )
+        .map_err(|source| StoreError::Database { name: name.clone(), source })?;
         tell(name, &recovered);
         Ok(database)
     }

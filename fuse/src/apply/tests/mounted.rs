@@ -26,6 +26,7 @@ impl Node {
             node_id: NodeId::new(2),
             compress: true,
             retention: Retention { age_ms: None, size: None },
+            strict_verify: true,
         })
         .unwrap();
         store.role().set(false, Some("primary".to_owned()));
