@@ -89,7 +89,7 @@ const REGRESSIONS: [(u64, &str); 17] = [
     (595, "a WAL that is behind the log is copied over what the log says"),
     (614, "a database file that lags behind its WAL is taken for a transaction when the last handle closes"),
     (616, "a commit is refused after the super-journal that made it final is gone"),
-    (772, "two processes create the WAL at the same moment"),
+    (772, "readers see a transaction that failed in a sync of the WAL"),
 ];
 
 #[test]
