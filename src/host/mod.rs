@@ -91,8 +91,6 @@ impl Host for Node {
     }
 
     fn changes(&self) -> broadcast::Receiver<(DatabaseName, Position)> {
-        // From the first peer on, transactions are made durable at once: only durable ones are sent.
-        self.store.doorbell().set_eager(true);
         self.broadcaster.changes()
     }
 
@@ -104,14 +102,23 @@ impl Host for Node {
         let status = |database: &Arc<store::Database>| {
             let facts = database.facts();
             let (first, last, log_bytes) = database.log_range();
+            let counts = database.counts();
             DatabaseStatus {
                 position: facts.position,
                 page_size: facts.page_size,
                 pages: facts.page_count,
                 log: (first != Txid::ZERO).then_some((first, last)),
                 log_bytes,
-                lag_ms: 0,
-                counts: DatabaseCounts::default(),
+                lag_ms: counts.lag_ms,
+                counts: DatabaseCounts {
+                    database_writes: counts.database_writes,
+                    journal_writes: counts.journal_writes,
+                    wal_writes: counts.wal_writes,
+                    shm_writes: counts.shm_writes,
+                    commits: counts.commits,
+                    ltx_files: last.get().saturating_sub(first.get()) + u64::from(first != Txid::ZERO),
+                    ltx_reaped: counts.segments_removed,
+                },
             }
         };
         self.store.all().iter().map(|database| (database.name(), status(database))).collect()
@@ -158,6 +165,10 @@ impl Host for Node {
             );
         }
         let database = self.store.get_or_create(database).map_err(os_error)?;
+        if ltx.replaces.is_some_and(|replaces| replaces.diverged) {
+            let kept = database.keep_aside(self.store.data_dir().path())?;
+            tracing::warn!(name = %database.name(), path = %kept.display(), "the replaced database is kept aside");
+        }
         let received = match &ltx.bytes {
             ReceivedBytes::Memory(bytes) => database.receive(&InMemory(bytes), bytes.len() as u64),
             ReceivedBytes::File { file, len } => database.receive(&OnDisk(file), *len),

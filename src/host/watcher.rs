@@ -47,4 +47,8 @@ impl Watcher for Broadcaster {
     fn durable(&self, name: &DatabaseName, position: Position) {
         let _ = self.changes.send((name.clone(), position));
     }
+
+    fn is_waiting(&self) -> bool {
+        self.changes.receiver_count() > 0
+    }
 }

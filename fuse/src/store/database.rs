@@ -13,6 +13,7 @@ use litefs_core::sqlite::{wal, wal_index};
 use litefs_core::{DatabaseName, Disk, Errno, File, NodeId, PageSize, Position, ReadAt, Txid, View};
 
 use super::clock::now;
+use super::counts::{Counters, Counts};
 use super::log_writer::{Doorbell, Watcher};
 use super::ltx_file::{LtxFile, LtxPages};
 use super::published::{Facts, Published};
@@ -23,7 +24,7 @@ use crate::DatabaseFiles;
 use crate::apply::{Applier, ApplyError, Change};
 
 /// Bytes above which a new segment of the log is begun.
-const SEGMENT_LEN_MAX: u64 = 64 << 20;
+pub(super) const SEGMENT_LEN_MAX: u64 = 64 << 20;
 
 /// How long a snapshot waits for a transaction in rollback mode to end.
 const IMAGE_WAIT: Duration = Duration::from_secs(5);
@@ -71,6 +72,7 @@ pub struct Database {
     scratch_dir: PathBuf,
     /// The whole database is read and compared after each transaction.
     strict_verify: bool,
+    counters: Counters,
     /// What the watcher was told last.
     announced: Mutex<Facts>,
     published: Published,
@@ -108,6 +110,7 @@ impl Database {
             rung: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
             strict_verify,
+            counters: Counters::default(),
             announced: Mutex::new(facts),
             published: Published::new(facts),
             applier: Mutex::new(None),
@@ -124,6 +127,11 @@ impl Database {
     /// A file was removed past the database's own disk: the next to use it opens what is there then.
     pub(crate) fn forget_handle(&self, file: File) {
         self.disk.forget(file);
+    }
+
+    /// What happened to the database since it was opened.
+    pub fn counts(&self) -> Counts {
+        self.counters.all()
     }
 
     /// What is known of the database now.
@@ -149,8 +157,22 @@ impl Database {
                 return Err(Errno::EIO);
             }
             self.driver().promote()?;
+            self.repair()?;
         }
         self.driver().set_authority(authority);
+        Ok(())
+    }
+
+    /// Commits the pages that a LiteFS primary left out, for this node is to send whole databases from now on.
+    fn repair(&self) -> Result<(), Errno> {
+        let mut driver = self.driver();
+        if driver.database().is_read_only() && driver.repair(now())? {
+            let position = driver.position();
+            tracing::info!(name = %self.name(), %position, "pages that LiteFS had left out are in a transaction now");
+            self.publish(&driver);
+            drop(driver);
+            self.ring();
+        }
         Ok(())
     }
 
@@ -190,6 +212,27 @@ impl Database {
     /// A program is in a long transaction in rollback mode, or the disk failed.
     pub fn export(&self) -> io::Result<ExportReader> {
         Ok(ExportReader::new(self.image()?))
+    }
+
+    /// Writes the database as it is now to a file of its own below `directory`, named by its position, because it is
+    /// about to be replaced and has transactions that nobody else has.
+    ///
+    /// # Errors
+    /// The copy could not be made, and is not there.
+    pub fn keep_aside(&self, directory: &Path) -> io::Result<PathBuf> {
+        let aside = directory.join("aside");
+        fs::create_dir_all(&aside)?;
+        let mut content = self.export()?;
+        let position = content.position();
+        let name = format!("{}@{}-{}", self.name(), position.txid, position.checksum);
+        let unfinished = aside.join(format!("{name}.tmp"));
+        let path = aside.join(name);
+        let mut file = fs::File::create(&unfinished)?;
+        io::copy(&mut content, &mut file)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        fs::File::open(&aside)?.sync_all()?;
+        Ok(path)
     }
 
     fn image(&self) -> io::Result<Image> {
@@ -287,6 +330,7 @@ impl Database {
         };
         let mut driver = self.driver();
         driver.applied(&ltx.received, applied).map_err(litefs_core::database::ApplyError::from)?;
+        self.counters.received(now().wall_ms - ltx.received.header.timestamp_ms);
         self.publish(&driver);
         self.ring();
         Ok(driver.position())
@@ -382,7 +426,10 @@ impl Database {
         }
         match driver.expire(retention, now().wall_ms) {
             Ok(0) => {}
-            Ok(segments) => tracing::debug!(name = %self.name(), segments, "old transactions removed"),
+            Ok(segments) => {
+                self.counters.removed(segments);
+                tracing::debug!(name = %self.name(), segments, "old transactions removed");
+            }
             Err(errno) => tracing::warn!(name = %self.name(), %errno, "cannot remove old transactions"),
         }
     }
@@ -454,6 +501,7 @@ impl DatabaseFiles for Database {
     }
 
     fn request(&self, request: Request<'_>) -> Result<(), Errno> {
+        self.counters.requested(&request);
         let mut driver = self.driver();
         let before = driver.position();
         let stopped_before = driver.database().stopped();
@@ -465,8 +513,11 @@ impl DatabaseFiles for Database {
             tracing::error!(name = %self.name(), "a transaction was refused: {error}");
         }
         let changed = driver.position() != before;
-        if changed && self.strict_verify {
-            self.verify_whole(&mut driver);
+        if changed {
+            self.counters.committed();
+            if self.strict_verify {
+                self.verify_whole(&mut driver);
+            }
         }
         let doubted = outcome.is_err() && matches!(request, Request::Write { file: File::Wal, .. });
         if changed || doubted || matches!(request, Request::Sync(_) | Request::Closed) {

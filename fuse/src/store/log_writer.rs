@@ -25,6 +25,9 @@ pub trait Watcher: Send + Sync {
 
     /// Transactions up to here can be sent to peers.
     fn durable(&self, name: &DatabaseName, position: Position);
+
+    /// Whether somebody waits for transactions to be durable. If nobody does, that happens when it suits.
+    fn is_waiting(&self) -> bool;
 }
 
 /// Wakes the log writer.
@@ -40,8 +43,6 @@ struct State {
     /// The writer sleeps until somebody rings, and not just between two rounds.
     idle: bool,
     stopping: bool,
-    /// Somebody waits for transactions to be durable: a peer or a backup.
-    eager: bool,
 }
 
 impl Doorbell {
@@ -54,19 +55,13 @@ impl Doorbell {
         }
     }
 
-    /// Says whether transactions are to be made durable at once, or when it suits.
-    pub fn set_eager(&self, eager: bool) {
-        self.state().eager = eager;
-        self.rang.notify_one();
-    }
-
     fn stop(&self) {
         self.state().stopping = true;
         self.rang.notify_one();
     }
 
-    /// Waits for work until `deadline`. Returns who rang, whether to sync at once, and whether to stop.
-    fn wait(&self, deadline: Instant) -> (BTreeSet<DatabaseName>, bool, bool) {
+    /// Waits for work until `deadline`. Returns who rang, and whether to stop.
+    fn wait(&self, deadline: Instant) -> (BTreeSet<DatabaseName>, bool) {
         let mut state = self.state();
         while state.waiting.is_empty() && !state.stopping {
             let Some(rest) = deadline.checked_duration_since(Instant::now()) else { break };
@@ -74,7 +69,7 @@ impl Doorbell {
             state = self.rang.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
             state.idle = false;
         }
-        (std::mem::take(&mut state.waiting), state.eager, state.stopping)
+        (std::mem::take(&mut state.waiting), state.stopping)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -123,9 +118,10 @@ fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention:
     let mut house_due = Instant::now() + HOUSEKEEPING;
     loop {
         let deadline = if unsynced.is_empty() { house_due } else { sync_due.min(house_due) };
-        let (rang, eager, stopping) = doorbell.wait(deadline);
+        let (rang, stopping) = doorbell.wait(deadline);
         let Some(registry) = registry.upgrade() else { return };
         let watcher = registry.watcher();
+        let awaited = watcher.as_ref().is_some_and(|watcher| watcher.is_waiting());
         if unsynced.is_empty() {
             sync_due = Instant::now() + LAZY_SYNC;
         }
@@ -140,7 +136,7 @@ fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention:
                 database.announce(watcher.as_ref());
             }
         }
-        if eager || stopping || Instant::now() >= sync_due {
+        if awaited || stopping || Instant::now() >= sync_due {
             for name in std::mem::take(&mut unsynced) {
                 let Some(database) = registry.find(&name) else { continue };
                 database.sync_log();

@@ -1,6 +1,7 @@
 //! The databases of a node on the real disk.
 
 mod clock;
+mod counts;
 mod data_dir;
 mod database;
 mod import;
@@ -11,6 +12,7 @@ mod real_disk;
 mod role;
 mod scratch;
 mod snapshot;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,21 +20,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use clock::now;
+pub use counts::Counts;
 pub use data_dir::{DataDir, DataDirError};
 pub use database::{Database, LtxRange, ReceiveError};
 pub use import::ImportError;
-pub use log_writer::{Doorbell, Watcher};
+pub use log_writer::Watcher;
 pub use published::Facts;
 pub use real_disk::RealDisk;
 pub use role::RoleCell;
 pub use scratch::scratch_file;
 pub use snapshot::{ExportReader, SnapshotReader};
+pub use takeover::TakeoverError;
 
+use database::SEGMENT_LEN_MAX;
 use litefs_core::database::{Authority, Faults, Options, Request};
 use litefs_core::drive::{OpenError, Recovered};
 use litefs_core::log::Retention;
 use litefs_core::{DatabaseName, Errno, File, NodeId};
-use log_writer::{LogWriter, Registry};
+use log_writer::{Doorbell, LogWriter, Registry};
+use takeover::{TakenOver, take_over};
 
 use crate::{DatabaseFiles, Databases};
 
@@ -67,6 +73,14 @@ pub enum StoreError {
         name: DatabaseName,
         /// Why.
         source: OpenError,
+    },
+    /// A database that LiteFS left cannot be taken over.
+    #[error("open databases: take over database(\"{name}\") of LiteFS: {source}")]
+    Takeover {
+        /// Which one.
+        name: DatabaseName,
+        /// Why.
+        source: TakeoverError,
     },
     /// The log writer's thread could not be started.
     #[error("cannot start a thread: {0}")]
@@ -136,6 +150,15 @@ impl Store {
 
     fn open_database(&self, name: &DatabaseName) -> Result<Arc<Database>, StoreError> {
         let directory = self.data_dir.database_dir(name);
+        let taken_over = take_over(&directory, SEGMENT_LEN_MAX)
+            .map_err(|source| StoreError::Takeover { name: name.clone(), source })?;
+        if let Some(TakenOver { position, first, absent, kept }) = taken_over {
+            let (first, kept) = (first.unwrap_or_else(|| position.txid.next()), kept.display());
+            tracing::info!(
+                %name, %position, %first, pages_left_out = absent,
+                "database of LiteFS taken over; its transaction files are in {kept} and may be deleted"
+            );
+        }
         let doorbell = Arc::clone(&self.doorbell);
         let (database, recovered) = Database::open(
             name.clone(),
@@ -158,11 +181,6 @@ impl Store {
     /// This node's part in the cluster, as programs on the mount see it.
     pub fn role(&self) -> &RoleCell {
         &self.role
-    }
-
-    /// Whose turn it is to make transactions durable early.
-    pub fn doorbell(&self) -> &Doorbell {
-        &self.doorbell
     }
 
     /// This node's options for its databases.

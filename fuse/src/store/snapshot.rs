@@ -219,6 +219,11 @@ impl ExportReader {
         Self { image, next: 1, page, taken }
     }
 
+    /// The position of the image.
+    pub fn position(&self) -> Position {
+        self.image.position
+    }
+
     /// Bytes of the database file.
     pub fn len(&self) -> u64 {
         u64::from(self.image.page_size.get()) * u64::from(self.image.page_count())
