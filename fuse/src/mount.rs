@@ -1,22 +1,21 @@
-use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fuser::{Config, MountOption, Session, SessionACL};
+use fuser::{Config, Session, SessionACL};
 use rustix::mount::UnmountFlags;
 
 use crate::databases::Databases;
+use crate::device;
 use crate::fs::{Dispatch, FileSystem, Inodes, lock};
 use crate::mount_error::MountError;
-use crate::mount_point::{self, SOURCE};
+use crate::mount_point;
 use crate::notify::Notifier;
 use crate::options::Options;
 use crate::probe;
-
-const DEVICE: &str = "/dev/fuse";
 
 /// How long programs that still use the mount may take to go before it is taken away from under them.
 const GRACE: Duration = Duration::from_secs(1);
@@ -45,7 +44,7 @@ struct Ended {
 /// # Errors
 /// What is wrong with the mount point or with FUSE on this machine, and what to do about it.
 pub fn mount(databases: Arc<dyn Databases>, options: &Options) -> Result<Mount, MountError> {
-    check_device(Path::new(DEVICE))?;
+    let device = device::open()?;
     let path = mount_point::prepare(&options.mount_point, options.skip_unmount)?;
     let local_dir = databases.local_dir().to_owned();
     let inodes = Arc::new(Inodes::new());
@@ -56,7 +55,12 @@ pub fn mount(databases: Arc<dyn Databases>, options: &Options) -> Result<Mount, 
 
     let stack_depth = if options.passthrough { probe::stack_depth(&local_dir) } else { 0 };
     let dispatch = Dispatch { file_system: Arc::clone(&file_system), stack_depth };
-    let session = Session::new(dispatch, &path, &config(options)).map_err(|error| explain(&path, error))?;
+    let device = device::mount(device, &path, options.allow_other)?;
+    let session = begin(dispatch, device, options).map_err(|source| {
+        // Nobody would ever serve it.
+        let _ = mount_point::unmount(&path, UnmountFlags::DETACH);
+        MountError::Mount { path: path.clone(), source }
+    })?;
     if options.passthrough {
         match probe::try_passthrough(&session, &local_dir) {
             Ok(()) => {
@@ -155,12 +159,12 @@ impl Drop for Mount {
     }
 }
 
-fn config(options: &Options) -> Config {
+/// Agrees with the kernel on how to talk.
+fn begin(dispatch: Dispatch, device: OwnedFd, options: &Options) -> io::Result<Session<Dispatch>> {
+    let acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     let mut config = Config::default();
-    config.mount_options = vec![MountOption::FSName(SOURCE.to_owned()), MountOption::DefaultPermissions];
-    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(options.threads.max(1));
-    config
+    Session::from_fd(dispatch, device, acl, config)
 }
 
 /// Starts the threads that serve the kernel and the one that tells it things.
@@ -177,55 +181,4 @@ fn serve(session: Session<Dispatch>, notifier: &Notifier, ended: &Arc<Ended>) ->
         ended.changed.notify_all();
     })?;
     Ok(())
-}
-
-fn check_device(device: &Path) -> Result<(), MountError> {
-    let path = device.to_owned();
-    match OpenOptions::new().read(true).write(true).open(device) {
-        Ok(_) => Ok(()),
-        Err(error) if is_missing(&error) => Err(MountError::NoDevice { path }),
-        Err(source) => Err(MountError::Device { path, source }),
-    }
-}
-
-/// No such file, or a device node without a driver.
-fn is_missing(error: &io::Error) -> bool {
-    let no_driver = [rustix::io::Errno::NODEV, rustix::io::Errno::NXIO].map(rustix::io::Errno::raw_os_error);
-    error.kind() == io::ErrorKind::NotFound
-        || error.raw_os_error().is_some_and(|code| no_driver.contains(&code))
-}
-
-fn explain(path: &Path, source: io::Error) -> MountError {
-    let path = path.to_owned();
-    match source.kind() {
-        // The device and the mount point are there, so what is not found is the helper that mounts for ordinary users.
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
-            MountError::NotPermitted { path, source }
-        }
-        _ => MountError::Mount { path, source },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_device_says_how_to_get_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = check_device(&dir.path().join("fuse")).unwrap_err();
-        assert!(matches!(error, MountError::NoDevice { .. }), "{error}");
-        assert!(
-            error.to_string().ends_with("(docker run --device /dev/fuse --cap-add SYS_ADMIN)"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn device_that_cannot_be_opened_says_why() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = check_device(dir.path()).unwrap_err();
-        assert!(matches!(error, MountError::Device { .. }), "{error}");
-        assert!(error.to_string().contains("Is a directory"), "{error}");
-    }
 }

@@ -32,6 +32,12 @@ pub enum MountError {
         /// The mount point.
         path: PathBuf,
     },
+    /// What is mounted there does not answer.
+    #[error("mount point {path} does not answer: the daemon that serves it is stuck; run `umount -f {path}`", path = path.display())]
+    Stuck {
+        /// The mount point.
+        path: PathBuf,
+    },
     /// A daemon died and left its mount behind.
     #[error("mount point {path} is left over from a litefs that has died; run `umount -l {path}` or start without -skip-unmount", path = path.display())]
     Stale {
@@ -59,6 +65,14 @@ pub enum MountError {
         path: PathBuf,
         /// What the operating system answered.
         source: io::Error,
+    },
+    /// The helper that mounts for ordinary users refused.
+    #[error("cannot mount on {}: {message}", path.display())]
+    Helper {
+        /// The mount point.
+        path: PathBuf,
+        /// What the helper said.
+        message: String,
     },
     /// The directory of local files cannot be used.
     #[error("cannot open directory {} of local files: {source}", path.display())]

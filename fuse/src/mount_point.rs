@@ -6,19 +6,20 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::mount::UnmountFlags;
 
+use crate::device::SOURCE;
 use crate::mount_error::MountError;
-
-/// The name of the file system in `/proc/mounts`.
-pub(crate) const SOURCE: &str = "litefs";
 
 /// Makes sure that the mount point is a directory nothing of ours is mounted on, and returns its absolute path.
 pub(crate) fn prepare(path: &Path, skip_unmount: bool) -> Result<PathBuf, MountError> {
     let unusable = |source| MountError::Unusable { path: path.to_owned(), source };
     let absolute = std::path::absolute(path).map_err(unusable)?;
-    if is_dead(&absolute) {
+    if is_dead(&absolute)? {
         if skip_unmount {
             return Err(MountError::Stale { path: absolute });
         }
@@ -53,10 +54,22 @@ pub(crate) fn prepare(path: &Path, skip_unmount: bool) -> Result<PathBuf, MountE
     Ok(path)
 }
 
+/// How long whoever serves the mount point may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Whether a FUSE daemon died here. Asks for the status of the file system, because the kernel answers other questions
-/// about its root from memory.
-fn is_dead(path: &Path) -> bool {
-    matches!(rustix::fs::statfs(path), Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED))
+/// about its root from memory; and asks from another thread, because a daemon that hangs never answers.
+fn is_dead(path: &Path) -> Result<bool, MountError> {
+    let (sender, answer) = mpsc::channel();
+    let asked = path.to_owned();
+    thread::spawn(move || {
+        // Nobody listens any more if the answer comes too late.
+        let _ = sender.send(rustix::fs::statfs(&asked));
+    });
+    match answer.recv_timeout(ANSWER) {
+        Ok(status) => Ok(matches!(status, Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED))),
+        Err(_) => Err(MountError::Stuck { path: path.to_owned() }),
+    }
 }
 
 /// Whether the topmost mount at `path` is a litefs. The format is that of proc(5), `/proc/pid/mountinfo`.

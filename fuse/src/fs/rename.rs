@@ -29,8 +29,8 @@ impl FileSystem {
         let source = self.resolve_in(from)?;
         match source {
             Resolved::Database(database, File::Database) => self.rename_database(&database, to, flags),
-            // A journal, WAL or wal-index means nothing without its database, nor do the daemon's files elsewhere.
-            Resolved::Database(..) | Resolved::Virtual(_) => Err(Errno::EPERM),
+            Resolved::Database(..) => Err(self.beside_database()),
+            Resolved::Virtual(_) => Err(Errno::EPERM),
             Resolved::Missing(_) => Err(Errno::ENOENT),
             Resolved::Local => self.rename_local(from, to, flags),
         }
@@ -38,6 +38,12 @@ impl FileSystem {
 
     fn resolve_in(&self, (parent, name): (u64, &OsStr)) -> Result<Resolved, Errno> {
         if parent == ROOT { self.resolve(name) } else { Ok(Resolved::Local) }
+    }
+
+    /// The answer to who renames a journal, WAL or wal-index, or a file into one: only the database's own machine can
+    /// do that, byte by byte. In an ordinary directory `mv` copies and removes then.
+    fn beside_database(&self) -> Errno {
+        if self.is_local_allowed() { Errno::EXDEV } else { Errno::EPERM }
     }
 
     fn rename_database(
@@ -53,7 +59,7 @@ impl FileSystem {
         if flags.intersects(RenameFlags::EXCHANGE | RenameFlags::WHITEOUT) {
             return Err(Errno::EINVAL);
         }
-        let Name::Plain(to) = Name::of(name) else { return Err(Errno::EPERM) };
+        let Name::Plain(to) = Name::of(name) else { return Err(self.beside_database()) };
         let place = Place::in_root(name);
         let local = match self.local.stat(&place) {
             Ok(stat) => Some(stat),
@@ -113,7 +119,8 @@ impl FileSystem {
             Resolved::Database(_, File::Database) => {
                 return Err(self.refuse("replace a database by another file:", to.1));
             }
-            Resolved::Database(..) | Resolved::Virtual(_) | Resolved::Missing(_) => return Err(Errno::EPERM),
+            Resolved::Database(..) | Resolved::Missing(_) => return Err(self.beside_database()),
+            Resolved::Virtual(_) => return Err(Errno::EPERM),
         }
         if to.0 == ROOT && from.0 != ROOT && self.holds_database(&from_place, &stat)? {
             // Out of a directory into the root it becomes a replicated database, for which `mv` must write it anew.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -83,7 +84,9 @@ fn mount_of_a_daemon_to_be_killed() {
     let dir = Path::new(&dir);
     let mount = try_mount(dir, &dir.join("mnt")).unwrap();
     let own = rusqlite::Connection::open(mount.path().join("own.db")).unwrap();
-    own.execute_batch("pragma journal_mode = wal; create table t(x)").unwrap();
+    // Without passthrough a process that dies with a wal-index of its own mount mapped waits for itself to write it back.
+    let mode = if mount.uses_passthrough() { "wal" } else { "delete" };
+    own.execute_batch(&format!("pragma journal_mode = {mode}; create table t(x)")).unwrap();
     fs::write(dir.join("ready"), "").unwrap();
     mount.wait();
 }
@@ -147,4 +150,49 @@ fn lock_write_byte(shm: &fs::File) {
         l_pid: 0,
     };
     nix::fcntl::fcntl(shm.as_fd(), nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+}
+
+/// Lets everybody open the device, as distributions do, for as long as it lives.
+struct OpenDevice(fs::Permissions);
+
+impl OpenDevice {
+    const PATH: &str = "/dev/fuse";
+
+    fn new() -> Self {
+        let before = fs::metadata(Self::PATH).unwrap().permissions();
+        fs::set_permissions(Self::PATH, fs::Permissions::from_mode(0o666)).unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for OpenDevice {
+    fn drop(&mut self) {
+        fs::set_permissions(Self::PATH, self.0.clone()).unwrap();
+    }
+}
+
+#[test]
+fn ordinary_user_mounts_through_the_helper() {
+    const NOBODY: u32 = 65534;
+    let _device = OpenDevice::new();
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let tests = dir.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    let id = NOBODY.to_string();
+    let mut daemon = Command::new("setpriv")
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
+        .arg(&tests)
+        .args(["--exact", "mounting::mount_of_a_daemon_to_be_killed"])
+        .env("LITEFS_TEST_MOUNT_AND_HANG", dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::fixture::wait_until("the mount", || dir.path().join("ready").exists());
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let line = mounts.lines().find(|line| line.contains(dir.path().to_str().unwrap())).unwrap();
+    assert!(line.starts_with("litefs ") && line.contains("user_id=65534"), "{line}");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(Command::new("umount").arg("-l").arg(dir.path().join("mnt")).status().unwrap().success());
 }
