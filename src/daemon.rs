@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::config::{Config, OtherFiles, StaticRole};
+use crate::error_text::error_text;
 use crate::exec::{MainExit, Supervisor};
 use crate::host::{Node, random_u64};
 
@@ -48,7 +49,7 @@ async fn run_node(config: Config, options: MountOptions) -> anyhow::Result<ExitC
         Ok(running) => running,
         Err(error) if exit_on_error => return Err(error),
         Err(error) => {
-            eprintln!("ERROR: {error:#}");
+            eprintln!("ERROR: {}", error_text(&error));
             next_signal(&mut terminate, &mut interrupt).await;
             return Ok(ExitCode::FAILURE);
         }

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod daemon;
 mod demo;
+mod error_text;
 mod exec;
 mod host;
 mod logging;

@@ -24,6 +24,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::error_text::error_text;
 use crate::exec::InvalidCommandLine;
 
 /// Replicates SQLite databases, transaction by transaction.
@@ -71,7 +72,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => match execute(arguments.command) {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("ERROR: {error:#}");
+                eprintln!("ERROR: {}", error_text(&error));
                 let usage = error.is::<ConfigError>() || error.is::<UsageError>();
                 ExitCode::from(if usage { EXIT_USAGE } else { EXIT_RUNTIME })
             }
