@@ -64,12 +64,22 @@ impl DatabaseLock {
     }
 
     /// Takes EXCLUSIVE, keeping new readers out while the present ones finish; false when the deadline came first.
+    ///
+    /// SHARED may be given up on the way, also when it fails: what was found out under it has to be looked at again.
     pub(super) fn exclusive(&mut self, deadline: Deadline) -> Result<bool, Errno> {
         if self.try_exclusive()? {
             return Ok(true);
         }
+        if !try_lock(&self.file, RESERVED, LockKind::Write)? {
+            // Another connection is in a write transaction: to commit it, it waits until nobody holds SHARED.
+            self.unlock()?;
+            let file = &self.file;
+            if !deadline.wait_for(|| try_lock(file, RESERVED, LockKind::Write))? {
+                return Ok(false);
+            }
+        }
         let file = &self.file;
-        for range in [RESERVED, PENDING, SHARED] {
+        for range in [PENDING, SHARED] {
             if !deadline.wait_for(|| try_lock(file, range, LockKind::Write))? {
                 self.drop_writer_locks()?;
                 return Ok(false);
@@ -147,6 +157,21 @@ mod tests {
         assert!(!two.shared(now()).unwrap());
         one.downgrade().unwrap();
         assert!(two.shared(now()).unwrap());
+    }
+
+    #[test]
+    fn waiting_for_a_writer_does_not_keep_it_from_committing() {
+        let (_dir, mut program, mut one) = locks();
+        assert!(program.shared(now()).unwrap());
+        assert!(try_lock(&program.file, RESERVED, LockKind::Write).unwrap());
+        assert!(one.shared(now()).unwrap());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| one.exclusive(Deadline::after(Duration::from_secs(10))).unwrap());
+            let committing = Deadline::after(Duration::from_secs(5));
+            assert!(committing.wait_for(|| try_lock(&program.file, SHARED, LockKind::Write)).unwrap());
+            program.unlock().unwrap();
+            assert!(waiting.join().unwrap());
+        });
     }
 
     #[test]
