@@ -47,9 +47,6 @@ impl Database {
         if pages.is_empty() && page_count == self.page_count() {
             return Ok(None);
         }
-        if let Some(errno) = self.log_error {
-            return Err(errno);
-        }
         let mut header = self.header(page_size, page_count, now);
         header.wal_salt = wal.header().salt;
         header.wal_offset = wal.committed_end();

@@ -176,8 +176,8 @@ pub struct Database {
     pending: VecDeque<Transaction>,
     /// Durable through the WAL, whatever the log says.
     wal_durable: Position,
-    /// The log cannot take more at the moment.
-    log_error: Option<Errno>,
+    /// The log could not take a transaction the last time; who commits next tries it again first.
+    log_refuses: bool,
     stopped: Option<StopReason>,
     staged: Staged,
 }
@@ -204,7 +204,7 @@ impl Database {
             unseen_writes: false,
             pending: VecDeque::new(),
             wal_durable: Position::ZERO,
-            log_error: None,
+            log_refuses: false,
             stopped: None,
             staged: Staged::Nothing,
         }
@@ -331,12 +331,12 @@ impl Database {
     /// The transaction that [`Self::next_pending`] named is in the log.
     pub fn pending_appended(&mut self) {
         self.pending.pop_front();
-        self.log_error = None;
+        self.log_refuses = false;
     }
 
     /// The log could not take a captured transaction; commits are refused until it can.
-    pub fn pending_refused(&mut self, errno: Errno) {
-        self.log_error = Some(errno);
+    pub fn pending_refused(&mut self) {
+        self.log_refuses = true;
     }
 
     /// The pages that the request begun last will change by committing to the WAL, those it cuts off included.
@@ -442,7 +442,7 @@ impl Database {
             Staged::JournalEnd(Some(_)) | Staged::Unjournaled(Some(_)) | Staged::Dropped(Some(_))
         );
         match effect {
-            Effect::AppendPending => self.log_error = Some(errno),
+            Effect::AppendPending => self.log_refuses = true,
             Effect::Append(_) => {}
             Effect::SyncLog => self.stop(StopReason::LogSync(errno)),
             _ if logged => self.stop(StopReason::Unfinished(errno)),

@@ -124,7 +124,7 @@ impl Database {
             }
         };
         let mut effects = Vec::with_capacity(2);
-        if commit.is_some() && self.pending.len() >= self.options.backlog_max {
+        if commit.is_some() && (self.log_refuses || self.pending.len() >= self.options.backlog_max) {
             effects.push(Effect::AppendPending);
         }
         effects.push(Effect::Perform);

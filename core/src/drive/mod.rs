@@ -150,7 +150,7 @@ impl<D: Disk> Driver<D> {
         while let Some(transaction) = self.database.next_pending() {
             if let Err(error) = self.log.append(&self.disk, transaction) {
                 let errno = self.refuse(error);
-                self.database.pending_refused(errno);
+                self.database.pending_refused();
                 return Err(errno);
             }
             self.database.pending_appended();
