@@ -112,6 +112,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether it is likely to succeed once somebody has made room on the disk.
+    pub fn is_for_want_of_space(&self) -> bool {
+        matches!(self, Self::Io { errno: Errno::ENOSPC | Errno::EDQUOT, .. })
+    }
+
     /// For `map_err`: what was tried on which file.
     pub(super) fn io(action: &'static str, file: File) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::Io { action, file, errno: super::errno(error) }

@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use litefs_core::database::{Admission, Authority, JournalMode, Options, Request, StopReason};
@@ -34,6 +34,9 @@ const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
 
 /// How long a received transaction waits for programs that are in the way, before it is tried again.
 const APPLY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long to wait before a full disk is tried again.
+const SPACE_WAIT: Duration = Duration::from_secs(1);
 
 /// A part of a file that holds one LTX file.
 #[derive(Clone, Debug)]
@@ -317,10 +320,15 @@ impl Database {
             };
             match applier.apply(change, APPLY_WAIT) {
                 Ok(applied) => break applied,
-                // It is in the log: there is no way back, only waiting for whoever is in the way.
+                // It is in the log: there is no way back, only waiting for whoever is in the way, or for space.
                 Err(ApplyError::Busy(lock)) => {
                     let name = self.name();
                     tracing::warn!(%name, %lock, waited = ?started.elapsed(), "a received transaction waits for a program");
+                }
+                Err(error) if error.is_for_want_of_space() => {
+                    let name = self.name();
+                    tracing::error!(%name, waited = ?started.elapsed(), "a received transaction waits for space: {error}");
+                    std::thread::sleep(SPACE_WAIT);
                 }
                 Err(error) => {
                     self.driver().database_mut().stop(StopReason::Unapplied(Errno::EIO));
@@ -415,7 +423,9 @@ impl Database {
 
     /// Saves the point that recovery starts from and lets go of old transactions.
     pub(super) fn keep_house(&self, retention: Retention) {
-        if let Some(applier) = lock(&self.applier).as_mut() {
+        // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.
+        let Some(mut applier) = self.idle_applier() else { return };
+        if let Some(applier) = applier.as_mut() {
             if let Err(error) = applier.checkpoint().and_then(|_| applier.sync()) {
                 tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
             }
@@ -444,6 +454,15 @@ impl Database {
         }
         self.driver().close()
     }
+    /// The applier, unless it is at work.
+    fn idle_applier(&self) -> Option<MutexGuard<'_, Option<Applier>>> {
+        match self.applier.try_lock() {
+            Ok(applier) => Some(applier),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
 
     pub(super) fn driver(&self) -> MutexGuard<'_, Driver<Arc<RealDisk>>> {
         lock(&self.driver)
