@@ -213,6 +213,7 @@ impl Applier {
     ) -> Result<Applied, ApplyError> {
         let resized = self.current_header()?.is_some_and(|header| header.page_size != pages.page_size());
         let Some(open) = &self.open else { return Err(not_open()) };
+        direct::set_space_aside(&open.file, pages)?;
         self.torn = true;
         direct::write_transaction(&self.context, &open.file, pages, snapshot || resized)?;
         self.torn = false;

@@ -2,6 +2,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use litefs_core::{File as Kind, PageNumber, PageSize};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::ApplyError;
 use super::checked_pages::CheckedPages;
@@ -30,6 +32,21 @@ pub(super) fn write_transaction(
         database.set_len(len).map_err(ApplyError::io("resize", Kind::Database))?;
     }
     context.resized(Kind::Database)
+}
+
+/// Has the disk set space aside for what the database file grows by, so that a full disk is known before anything is
+/// written.
+pub(super) fn set_space_aside(database: &File, pages: &CheckedPages<'_>) -> Result<(), ApplyError> {
+    let present = database.metadata().map_err(ApplyError::io("look at", Kind::Database))?.len();
+    let len = u64::from(pages.commit()) * u64::from(pages.page_size().get());
+    if len <= present {
+        return Ok(());
+    }
+    match fallocate(database, FallocateFlags::KEEP_SIZE, present, len - present) {
+        // Not every file system can.
+        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(ApplyError::io("grow", Kind::Database)(error.into())),
+    }
 }
 
 /// Writes pages to the backing database file, neighbours together, and has the kernel forget the old ones.
