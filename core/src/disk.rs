@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::Errno;
+use crate::{Errno, ReadAt};
 
 /// One file of a database's directory. The core has no paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +88,18 @@ pub trait Disk: View {
     /// # Errors
     /// What the disk answered.
     fn sync_directory(&self) -> Result<(), Errno>;
+}
+
+/// One file of a view, to read a format from.
+pub(crate) struct FileView<'a, V: ?Sized> {
+    pub(crate) view: &'a V,
+    pub(crate) file: File,
+}
+
+impl<V: View + ?Sized> ReadAt for FileView<'_, V> {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.view.read_at(self.file, offset, buf)
+    }
 }
 
 impl<T: View + ?Sized> View for Arc<T> {

@@ -36,6 +36,7 @@ mod txid;
 pub use checksum::{Checksum, ChecksumHasher, InvalidChecksum};
 pub use cluster_id::{ClusterId, InvalidClusterId};
 pub use database_name::{DatabaseName, InvalidDatabaseName};
+pub(crate) use disk::FileView;
 pub use disk::{Disk, File, View};
 pub use errno::Errno;
 pub use hex::InvalidHex;

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::wal_capture::Advance;
-use super::{Commit, Database, Effect, JournalMode, Staged};
+use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
+use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, Txid,
-    View, ltx,
+    Checksum, Errno, File, FileView, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction,
+    Txid, View, ltx,
 };
 
 /// What a database file says of itself.
@@ -84,7 +85,13 @@ impl Database {
         let commit = self.compare(view, now)?;
         let mut effects = Vec::with_capacity(4);
         if let Some(commit) = &commit {
-            self.require_authority(now, Errno::EACCES)?;
+            self.committed_elsewhere = self.names_super_journal(view)?;
+            if let Err(errno) = self.require_authority(now, Errno::EACCES) {
+                if self.committed_elsewhere {
+                    self.stop(StopReason::Unfinished(errno));
+                }
+                return Err(errno);
+            }
             effects.push(Effect::AppendPending);
             effects.push(Effect::Append(Box::new(commit.transaction.clone())));
             if self.rollback.synced && !self.options.faults.skip_log_sync {
@@ -94,6 +101,14 @@ impl Database {
         effects.push(Effect::Perform);
         self.staged = Staged::JournalEnd(commit.map(Box::new));
         Ok(effects)
+    }
+
+    /// Whether the journal says that its transaction spans several databases. Such a transaction is committed by the end
+    /// of their common super-journal, before that of each journal (SQLite file format 3).
+    fn names_super_journal<V: View>(&self, view: &V) -> Result<bool, Errno> {
+        let len = view.len(File::Journal)?.unwrap_or(0);
+        let reader = JournalReader::new(FileView { view, file: File::Journal }, len)?;
+        Ok(reader.is_hot() && reader.super_journal()?.is_some())
     }
 
     /// Captures what was written to the database file without a journal, as one transaction. A file that is not a

@@ -16,6 +16,8 @@ pub enum Effect {
     Append(Box<Transaction>),
     /// Make the log durable.
     SyncLog,
+    /// Make what is committed in the WAL durable: by syncing the WAL or, if that fails, the log.
+    SyncWal,
     /// Make a file durable.
     Sync(File),
     /// Remove a file.

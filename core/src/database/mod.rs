@@ -118,8 +118,10 @@ enum Staged {
     WalHeader(Option<WalHeader>, u64),
     /// The WAL is gone or empty.
     WalGone,
-    /// What is committed now is durable through the WAL.
+    /// What is committed now is durable, through the WAL unless its sync failed.
     WalSynced(Position),
+    /// The journal and its name are durable.
+    JournalSynced,
     /// The operation that ends a transaction in rollback mode, and the transaction if anything changed.
     JournalEnd(Option<Box<Commit>>),
     /// Changes made without a journal, as one transaction.
@@ -160,6 +162,8 @@ pub struct Database {
     sums: PageSums,
     wal: Option<Generation>,
     rejected: Option<Rejected>,
+    /// Where the last write to the WAL began and ended, in bytes.
+    last_wal_write: (u64, u64),
     /// A writer died between the commit frame and the wal-index, and another one wants to write over it.
     in_doubt: bool,
     rollback: RollbackCapture,
@@ -176,6 +180,10 @@ pub struct Database {
     pending: VecDeque<Transaction>,
     /// Durable through the WAL, whatever the log says.
     wal_durable: Position,
+    /// A sync of this generation of the WAL failed: it is not known what of it is on disk.
+    wal_sync_failed: bool,
+    /// The transaction that is being ended spans several databases and was committed before this one knew.
+    committed_elsewhere: bool,
     /// The log could not take a transaction the last time; who commits next tries it again first.
     log_refuses: bool,
     stopped: Option<StopReason>,
@@ -195,6 +203,7 @@ impl Database {
             sums: state.sums,
             wal: None,
             rejected: None,
+            last_wal_write: (0, 0),
             in_doubt: false,
             rollback: RollbackCapture::default(),
             new_journal: false,
@@ -204,6 +213,8 @@ impl Database {
             unseen_writes: false,
             pending: VecDeque::new(),
             wal_durable: Position::ZERO,
+            wal_sync_failed: false,
+            committed_elsewhere: false,
             log_refuses: false,
             stopped: None,
             staged: Staged::Nothing,
@@ -284,6 +295,21 @@ impl Database {
     /// Whether a transaction is open in rollback mode or a hot journal waits: nothing may be applied over it.
     pub fn has_active_journal(&self) -> bool {
         self.rollback.journal_active
+    }
+
+    /// Whether a sync of the WAL failed since the WAL was begun.
+    pub fn wal_sync_failed(&self) -> bool {
+        self.wal_sync_failed
+    }
+
+    /// A sync of the WAL failed.
+    pub fn set_wal_sync_failed(&mut self) {
+        self.wal_sync_failed = true;
+    }
+
+    /// Whether the request under way ends the journal of a transaction that is in the log, or about to be.
+    pub fn must_end_journal(&self) -> bool {
+        matches!(self.staged, Staged::JournalEnd(Some(_)))
     }
 
     /// Whether the database file may hold changes that no transaction has yet.
@@ -367,6 +393,7 @@ impl Database {
         now: Now,
     ) -> Result<Vec<Effect>, Errno> {
         self.staged = Staged::Nothing;
+        self.committed_elsewhere = false;
         if self.stopped.is_some() && !matches!(request, Request::Sync(_) | Request::Closed) {
             return Err(Errno::EIO);
         }
@@ -395,15 +422,23 @@ impl Database {
             }
             Staged::WalHeader(header, file_len) => {
                 self.backfilled = self.position;
+                self.wal_sync_failed = false;
                 self.wal = header.map(|header| Generation::new(header, file_len));
                 self.rejected = None;
             }
             Staged::WalGone => {
                 self.backfilled = self.position;
+                self.wal_sync_failed = false;
                 self.wal = None;
                 self.rejected = None;
             }
-            Staged::WalSynced(position) => self.wal_durable = position,
+            Staged::WalSynced(position) => {
+                self.new_wal = false;
+                if !self.wal_sync_failed {
+                    self.wal_durable = position;
+                }
+            }
+            Staged::JournalSynced => self.new_journal = false,
             Staged::JournalEnd(commit) => {
                 self.rollback.end();
                 if let Some(commit) = commit {
@@ -432,16 +467,22 @@ impl Database {
     /// told that it failed and then go on: the database stops instead, and recovery finishes it.
     pub fn fail(&mut self, effect: &Effect, errno: Errno) -> Errno {
         let staged = core::mem::replace(&mut self.staged, Staged::Nothing);
-        self.new_journal = true;
-        self.new_wal = true;
         if let Some(wal) = &mut self.wal {
             wal.forget_partial();
+        }
+        if let Staged::WalWrite(_, Some(_)) = staged {
+            let (from, to) = self.last_wal_write;
+            self.rejected = Some(Rejected { from, to, errno });
         }
         let logged = matches!(
             staged,
             Staged::JournalEnd(Some(_)) | Staged::Unjournaled(Some(_)) | Staged::Dropped(Some(_))
         );
         match effect {
+            // Programs were told already that the transaction is committed.
+            Effect::AppendPending | Effect::Append(_) if self.committed_elsewhere && logged => {
+                self.stop(StopReason::Unfinished(errno));
+            }
             Effect::AppendPending => self.log_refuses = true,
             Effect::Append(_) => {}
             Effect::SyncLog => self.stop(StopReason::LogSync(errno)),

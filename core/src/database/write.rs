@@ -72,15 +72,19 @@ impl Database {
         alloc::vec![Effect::MarkUnjournaled, Effect::Perform]
     }
 
-    /// Whether a write to the database file is SQLite copying a page there that it has in the WAL.
+    /// Whether a write to the database file is SQLite copying pages there that it has in the WAL, or parts of them: the
+    /// kernel splits large writes.
     fn is_checkpoint(&self, offset: u64, len: u64) -> bool {
         let (Some(wal), Some(page_size)) = (&self.wal, self.page_size) else { return false };
         let size = u64::from(page_size.get());
-        if self.rollback.journal_active || !offset.is_multiple_of(size) || len != size {
+        if self.rollback.journal_active {
             return false;
         }
-        let page = u32::try_from(offset / size + 1).ok().and_then(crate::PageNumber::new);
-        page.is_some_and(|page| wal.frames().contains_key(&page))
+        let mut pages = offset / size..(offset + len).div_ceil(size);
+        pages.all(|page| {
+            let page = u32::try_from(page + 1).ok().and_then(crate::PageNumber::new);
+            page.is_some_and(|page| wal.frames().contains_key(&page))
+        })
     }
 
     fn begin_wal_write<V: View>(
@@ -112,11 +116,13 @@ impl Database {
             self.in_doubt = true;
             return Err(Errno::EIO);
         }
+        self.last_wal_write = (offset, offset + data.len() as u64);
         let advance = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
         let commit = match self.wal_commit(&advance, view, now) {
             Ok(commit) => commit,
             Err(errno) => {
-                self.rejected = Some(Rejected { from: offset, to: offset + data.len() as u64, errno });
+                let (from, to) = self.last_wal_write;
+                self.rejected = Some(Rejected { from, to, errno });
                 if let Some(generation) = &mut self.wal {
                     generation.forget_partial();
                 }
@@ -238,7 +244,7 @@ impl Database {
             File::Wal => {
                 // The WAL holds every page of what is committed in it: synced, it is as durable as the log.
                 self.staged = Staged::WalSynced(self.position);
-                Ok(with_name(core::mem::take(&mut self.new_wal)))
+                Ok(with_name(Effect::SyncWal, self.new_wal))
             }
             File::Database => {
                 if self.rollback.unjournaled && !self.rollback.journal_active {
@@ -253,8 +259,14 @@ impl Database {
                 Ok(perform())
             }
             File::Journal => {
+                if !self.rollback.journal_active {
+                    // The journal was ended, and its transaction is in the log: if it came back after a loss of power,
+                    // recovery would redo the transaction. An error here would be one about a committed transaction.
+                    return Ok(Vec::new());
+                }
                 self.rollback.synced = true;
-                Ok(with_name(core::mem::take(&mut self.new_journal)))
+                self.staged = Staged::JournalSynced;
+                Ok(with_name(Effect::Perform, self.new_journal))
             }
             File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),
         }
@@ -263,8 +275,8 @@ impl Database {
 
 /// The sync that was asked for, and that of the directory if the file is new in it. SQLite syncs the directory it
 /// sees, which is the mount's.
-fn with_name(new: bool) -> Vec<Effect> {
-    let mut effects = perform();
+fn with_name(sync: Effect, new: bool) -> Vec<Effect> {
+    let mut effects = alloc::vec![sync];
     if new {
         effects.push(Effect::SyncDirectory);
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::wal_scan::{self, WalTransaction};
 use crate::sqlite::journal::JournalReader;
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Disk, Errno, File, PageNumber, ReadAt, View};
+use crate::{Disk, Errno, File, FileView, PageNumber, View};
 
 /// Rolls the transaction back that the journal belongs to, whatever super-journal it names. The journal stays. Returns
 /// whether there was one to roll back.
@@ -18,7 +18,7 @@ pub fn roll_back_journal<D: Disk>(disk: &D) -> Result<bool, Errno> {
     if disk.len(File::Database)?.unwrap_or(0) == 0 {
         return Ok(false);
     }
-    let journal = Journal(disk);
+    let journal = FileView { view: disk, file: File::Journal };
     let mut reader = JournalReader::new(&journal, journal_len)?;
     if !reader.is_hot() {
         return Ok(false);
@@ -64,16 +64,7 @@ pub(super) fn write_back<D: Disk>(
 
 /// The name of the super-journal in the journal, if it names one and is hot.
 pub(super) fn hot_super_journal<V: View>(view: &V, journal_len: u64) -> Result<Option<Vec<u8>>, Errno> {
-    let journal = Journal(view);
+    let journal = FileView { view, file: File::Journal };
     let reader = JournalReader::new(&journal, journal_len)?;
     if reader.is_hot() { reader.super_journal() } else { Ok(None) }
-}
-
-/// The journal's bytes.
-struct Journal<'a, D>(&'a D);
-
-impl<D: View> ReadAt for Journal<'_, D> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.read_at(File::Journal, offset, buf)
-    }
 }

@@ -3,6 +3,7 @@
 mod bring_together;
 mod preserve;
 mod recover;
+mod verify;
 mod wal_scan;
 
 use alloc::sync::Arc;
@@ -11,13 +12,14 @@ use alloc::vec::Vec;
 pub use bring_together::{checkpoint_wal, roll_back_journal};
 pub use preserve::Preserve;
 pub use recover::{OpenError, Recovered};
+pub use verify::{Finding, Unfinished, Verdict, verify};
 
 use crate::database::{
     Admission, Applied, ApplyError, Authority, Database, Effect, Received, Request, StopReason,
 };
 use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
 use crate::sqlite::wal;
-use crate::{Checksum, Disk, Errno, File, Now, PageNumber, PageSource, Position, ReadAt, SavedSums};
+use crate::{Checksum, Disk, Errno, File, Now, PageNumber, PageSource, Position, ReadAt, SavedSums, View};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Driver<D> {
     /// The position whose pages are durably in the database file, as saved with the checksums.
     base: Position,
     append_error: Option<AppendError>,
+    /// A sync of the database file failed: what it lost is not known, so recovery must not start later than now.
+    database_sync_failed: bool,
     /// Who still needs pages as they are before they change.
     preservers: Vec<Arc<dyn Preserve>>,
 }
@@ -108,11 +112,23 @@ impl<D: Disk> Driver<D> {
         }
         for effect in &effects {
             if let Err(errno) = self.perform(effect, &request) {
+                if *effect == Effect::Perform
+                    && self.database.must_end_journal()
+                    && self.end_journal().is_ok()
+                {
+                    continue;
+                }
                 return Err(self.database.fail(effect, errno));
             }
         }
         self.database.complete();
         Ok(())
+    }
+
+    /// Ends the journal of a transaction that the log has, in whatever way can be had: one that stays would roll the
+    /// transaction back.
+    fn end_journal(&self) -> Result<(), Errno> {
+        self.disk.set_len(File::Journal, 0).or_else(|_| self.disk.remove(File::Journal))
     }
 
     fn perform(&mut self, effect: &Effect, request: &Request<'_>) -> Result<(), Errno> {
@@ -122,7 +138,7 @@ impl<D: Disk> Driver<D> {
                 Request::Write { file, offset, data } => self.disk.write_at(file, offset, data),
                 Request::SetLen { file, len } => self.disk.set_len(file, len),
                 Request::Remove(file) => self.disk.remove(file),
-                Request::Sync(file) => self.disk.sync(file),
+                Request::Sync(file) => self.sync(file),
                 Request::Closed => Ok(()),
             },
             Effect::MarkUnjournaled => {
@@ -135,11 +151,31 @@ impl<D: Disk> Driver<D> {
                 appended.map_err(|error| self.refuse(error))
             }
             Effect::SyncLog => self.log.sync(&self.disk),
-            Effect::Sync(file) => self.disk.sync(*file),
+            Effect::SyncWal => self.sync_wal(),
+            Effect::Sync(file) => self.sync(*file),
             Effect::Remove(file) => self.disk.remove(*file),
             Effect::SyncDirectory => self.disk.sync_directory(),
             Effect::Backfill(frames) => self.backfill(frames),
         }
+    }
+
+    fn sync(&mut self, file: File) -> Result<(), Errno> {
+        let synced = self.disk.sync(file);
+        if file == File::Database && synced.is_err() {
+            self.database_sync_failed = true;
+        }
+        synced
+    }
+
+    /// Makes what is committed in the WAL durable. The commit was accepted and others may have seen it, so a WAL that
+    /// cannot be synced must not make it fail: the log takes its place until the WAL starts over.
+    fn sync_wal(&mut self) -> Result<(), Errno> {
+        if !self.database.wal_sync_failed() && self.disk.sync(File::Wal).is_ok() {
+            return Ok(());
+        }
+        self.database.set_wal_sync_failed();
+        self.append_pending().inspect_err(|errno| self.database.stop(StopReason::LogSync(*errno)))?;
+        self.sync_log()
     }
 
     /// Appends everything captured so far to the log.
@@ -173,6 +209,12 @@ impl<D: Disk> Driver<D> {
     /// `plan` was carried out.
     pub fn log_synced(&mut self, plan: SyncPlan) {
         self.log.synced(plan);
+    }
+
+    /// A plan could not be carried out: it is unknown what is on disk, and the database stops.
+    pub fn log_sync_failed(&mut self, errno: Errno) {
+        self.log.sync_failed(errno);
+        self.database.stop(StopReason::LogSync(errno));
     }
 
     /// Makes everything in the log durable.
@@ -278,7 +320,8 @@ impl<D: Disk> Driver<D> {
     /// What the disk answered; the older point stays.
     pub fn save(&mut self) -> Result<(), Errno> {
         let Some(page_size) = self.database.page_size() else { return Ok(()) };
-        if self.database.is_dirty() || self.database.has_active_journal() {
+        let unsettled = self.database.is_dirty() || self.database.has_active_journal();
+        if unsettled || self.database_sync_failed || self.database.stopped().is_some() {
             return Ok(());
         }
         let base = self.database.backfilled();
@@ -287,7 +330,7 @@ impl<D: Disk> Driver<D> {
         }
         self.append_pending()?;
         self.sync_log()?;
-        self.disk.sync(File::Database)?;
+        self.sync(File::Database)?;
         let position = self.database.position();
         self.write_sums(&SavedSums { page_size, base, position, sums: self.database.sums().clone() })?;
         if self.database.may_clear_unjournaled() {
@@ -393,14 +436,14 @@ pub struct StoredFile<'a, D> {
     stored: Stored,
 }
 
-impl<'a, D: Disk> StoredFile<'a, D> {
+impl<'a, D: View> StoredFile<'a, D> {
     /// The file that `stored` names.
     pub fn new(disk: &'a D, stored: Stored) -> Self {
         Self { disk, stored }
     }
 }
 
-impl<D: Disk> ReadAt for StoredFile<'_, D> {
+impl<D: View> ReadAt for StoredFile<'_, D> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         let rest = usize::try_from(self.stored.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let want = buf.len().min(rest);

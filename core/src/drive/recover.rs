@@ -136,13 +136,15 @@ impl<D: Disk> Recovery<D> {
     fn begin(disk: D, options: Options, segment_len_max: u64, now: Now) -> Result<Self, OpenError> {
         let saved = read_all(&disk, File::Sums)?.as_deref().and_then(SavedSums::decode);
         let trusted = saved.as_ref().map_or(Txid::ZERO, |saved| saved.position.txid);
-        let scan = Log::open(&disk, segment_len_max, trusted)?;
-        let mut log = scan.log;
-        let mut report = Recovered { damage: scan.damage, ..Recovered::default() };
+        let mut scan = Log::open(&disk, segment_len_max, trusted)?;
+        let mut report = Recovered::default();
         if let Some((number, len)) = scan.trim {
             report.trimmed = disk.len(File::Segment(number))?.unwrap_or(len) - len;
             disk.set_len(File::Segment(number), len)?;
         }
+        scan.prove(&disk)?;
+        report.damage = scan.damage;
+        let mut log = scan.log;
         if let Some(saved) =
             saved.as_ref().filter(|saved| saved.base == saved.position && log.first().is_none())
         {
@@ -171,23 +173,22 @@ impl<D: Disk> Recovery<D> {
     }
 
     /// Rolls an interrupted transaction back, or lets it stand if its super-journal says that it was committed.
+    ///
+    /// A hot journal stays until the log has everything: if this recovery is interrupted, the next one needs to know.
     fn end_journal(&mut self, super_journal_exists: &dyn Fn(&[u8]) -> bool) -> Result<(), OpenError> {
         let Some(journal_len) = self.disk.len(File::Journal)? else { return Ok(()) };
         if self.disk.len(File::Database)?.unwrap_or(0) > 0 {
             let name = hot_super_journal(&self.disk, journal_len)?;
             if name.is_some_and(|name| !super_journal_exists(&name)) {
                 self.adopt = true;
-            } else {
-                self.report.rolled_back = roll_back_journal(&self.disk)?;
+                return Ok(());
             }
-            if self.adopt && self.disk.len(File::Unjournaled)?.is_none() {
-                // The journal is what says so, and it is about to go.
-                self.disk.set_len(File::Unjournaled, 0)?;
-                self.disk.sync_directory()?;
-            }
+            self.report.rolled_back = roll_back_journal(&self.disk)?;
         }
-        self.disk.remove(File::Journal)?;
-        self.disk.sync_directory()?;
+        if !self.report.rolled_back {
+            self.disk.remove(File::Journal)?;
+            self.disk.sync_directory()?;
+        }
         Ok(())
     }
 
@@ -222,6 +223,12 @@ impl<D: Disk> Recovery<D> {
             } else {
                 self.follow_log(saved.base.txid, true)?;
                 self.check_whole()?;
+                if self.report.rolled_back {
+                    // SQLite does not journal pages of the freelist, so a transaction that used some and was rolled
+                    // back has changed them. Nothing reads them, but the checksum knows.
+                    self.trim_file()?;
+                    self.adopt_file()?;
+                }
             }
         } else {
             if !self.adopt {
@@ -258,19 +265,17 @@ impl<D: Disk> Recovery<D> {
         let mut chunk = alloc::vec![0; 64 * 1024];
         let mut offset = 0;
         let mut page_size = PageSize::MIN;
-        let mut page_count = 0;
         loop {
             while let Some(item) = decoder.next().map_err(damaged)? {
                 match item {
                     ltx::Item::Header(header) => {
                         page_size = header.page_size;
-                        page_count = header.commit;
                         if !write {
                             if header.is_snapshot() || self.state.page_size != Some(page_size) {
                                 self.state.sums = PageSums::default();
                             }
                             self.state.page_size = Some(page_size);
-                            self.state.sums.resize(page_count);
+                            self.state.sums.resize(header.commit);
                         }
                     }
                     ltx::Item::Page { number, data } if write => {
@@ -282,10 +287,8 @@ impl<D: Disk> Recovery<D> {
                     ltx::Item::Page { number, data } => {
                         self.state.sums.set(number, Checksum::of_page(number, data));
                     }
-                    ltx::Item::End(_) if write => {
-                        let len = u64::from(page_size.get()) * u64::from(page_count);
-                        self.disk.set_len(File::Database, len)?;
-                    }
+                    // The file gets its length at the end of all: were it shorter for a while, a crash could not tell that
+                    // from a file that was truncated.
                     ltx::Item::End(_) => {}
                 }
             }
@@ -296,6 +299,12 @@ impl<D: Disk> Recovery<D> {
             decoder.feed(&chunk[..read]);
             offset += read as u64;
         }
+    }
+
+    /// Gives the database file the length that the log says.
+    fn trim_file(&self) -> Result<(), OpenError> {
+        let Some(page_size) = self.state.page_size else { return Ok(()) };
+        Ok(self.disk.set_len(File::Database, database_len(page_size, &self.state.sums))?)
     }
 
     /// Checks that the database file has every page it should: it reached to it before, or the log brought it back.
@@ -530,6 +539,9 @@ impl<D: Disk> Recovery<D> {
         if let Some(page_size) = page_size {
             self.disk.set_len(File::Database, database_len(page_size, &self.state.sums))?;
             self.disk.sync(File::Database)?;
+            // Before the new base: over it, a journal that is rolled back again would undo what is not redone.
+            self.disk.remove(File::Journal)?;
+            self.disk.sync_directory()?;
             let position = self.log.end();
             let saved = SavedSums { page_size, base: position, position, sums: self.state.sums.clone() };
             self.disk.set_len(File::SumsNew, 0)?;
@@ -546,6 +558,7 @@ impl<D: Disk> Recovery<D> {
             }
             self.state = State::empty();
         }
+        self.disk.remove(File::Journal)?;
         self.disk.remove(File::Wal)?;
         self.disk.remove(File::Shm)?;
         self.disk.remove(File::Unjournaled)?;
@@ -570,6 +583,7 @@ impl<D: Disk> Recovery<D> {
             log: self.log,
             base: position,
             append_error: None,
+            database_sync_failed: false,
             preservers: Vec::new(),
         };
         (driver, Recovered { position, ..self.report })
@@ -584,7 +598,7 @@ fn database_len(page_size: PageSize, sums: &PageSums) -> u64 {
     u64::from(page_size.get()) * u64::from(sums.page_count())
 }
 
-fn read_all<V: View>(view: &V, file: File) -> Result<Option<Vec<u8>>, Errno> {
+pub(super) fn read_all<V: View>(view: &V, file: File) -> Result<Option<Vec<u8>>, Errno> {
     let Some(len) = view.len(file)? else { return Ok(None) };
     let mut bytes = alloc::vec![0; usize::try_from(len).map_err(|_| Errno::EFBIG)?];
     let mut filled = 0;

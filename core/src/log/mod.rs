@@ -94,6 +94,8 @@ pub struct SyncPlan {
     pub directory: bool,
     /// The position that is durable afterwards.
     pub upto: Position,
+    /// How much had been appended when the plan was made.
+    appends: u64,
 }
 
 /// How long transactions are kept.
@@ -116,8 +118,14 @@ pub struct Log {
     end: Position,
     durable: Position,
     coverage: Option<WalCoverage>,
+    /// Something was appended since the last sync.
+    dirty: bool,
+    /// Entries that were appended since the log was opened.
+    appends: u64,
     /// The newest segment's directory entry is not durable yet.
     directory_dirty: bool,
+    /// A sync failed: what was written before may be gone although a later sync succeeds.
+    sync_error: Option<Errno>,
     page: Vec<u8>,
     encoder: Option<ltx::Encoder>,
 }
@@ -132,7 +140,10 @@ impl Log {
             end: Position::ZERO,
             durable: Position::ZERO,
             coverage: None,
+            dirty: false,
+            appends: 0,
             directory_dirty: false,
+            sync_error: None,
             page: Vec::new(),
             encoder: None,
         }
@@ -334,18 +345,28 @@ impl Log {
     /// What has to be synced for everything appended so far to be durable; `None` if it is.
     pub fn sync_plan(&self) -> Option<SyncPlan> {
         let newest = self.segments.back()?;
-        (self.durable != self.end || self.directory_dirty).then_some(SyncPlan {
+        (self.dirty || self.directory_dirty).then_some(SyncPlan {
             segment: newest.number,
             directory: self.directory_dirty,
             upto: self.end,
+            appends: self.appends,
         })
+    }
+
+    /// Notes that a sync failed. From now on none is believed: the kernel drops what it could not write and then
+    /// answers that all is well. Only reading the log back tells what is there.
+    pub fn sync_failed(&mut self, errno: Errno) {
+        self.sync_error.get_or_insert(errno);
     }
 
     /// Notes that `plan` was carried out.
     pub fn synced(&mut self, plan: SyncPlan) {
-        if plan.upto.txid >= self.durable.txid {
-            self.durable = plan.upto;
+        if self.sync_error.is_some() {
+            return;
         }
+        self.durable = plan.upto;
+        // More may have been appended while the sync was under way.
+        self.dirty = self.appends != plan.appends;
         if plan.directory && self.segments.back().is_some_and(|newest| newest.number == plan.segment) {
             self.directory_dirty = false;
         }
@@ -356,13 +377,17 @@ impl Log {
     /// # Errors
     /// What the disk answered; what was appended since the last sync may be lost.
     pub fn sync<D: Disk>(&mut self, disk: &D) -> Result<(), Errno> {
-        let Some(plan) = self.sync_plan() else { return Ok(()) };
-        disk.sync(File::Segment(plan.segment))?;
-        if plan.directory {
-            disk.sync_directory()?;
+        if let Some(errno) = self.sync_error {
+            return Err(errno);
         }
-        self.synced(plan);
-        Ok(())
+        let Some(plan) = self.sync_plan() else { return Ok(()) };
+        let synced = disk.sync(File::Segment(plan.segment));
+        let synced = synced.and_then(|()| if plan.directory { disk.sync_directory() } else { Ok(()) });
+        match synced {
+            Ok(()) => self.synced(plan),
+            Err(errno) => self.sync_failed(errno),
+        }
+        synced
     }
 
     /// Forgets the oldest segments that retention does not keep and returns their numbers, to be removed.
@@ -416,6 +441,8 @@ impl Log {
 
     /// Takes an entry that is completely written into the index.
     fn finish_entry(&mut self, header: EntryHeader, offset: u64) {
+        self.dirty = true;
+        self.appends += 1;
         if let Some(newest) = self.segments.back_mut() {
             newest.len = offset + EntryHeader::LEN as u64 + header.payload_len;
         }

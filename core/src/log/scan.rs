@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{EntryHeader, Log, SEGMENT_HEADER_LEN, Segment, segment};
-use crate::{Errno, File, Position, Txid, View, ltx};
+use crate::{Disk, Errno, File, Position, Txid, View, ltx};
 
 /// Something in the log that could not be read. What came before it can no longer be served to peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,19 @@ pub struct Scan {
     pub trim: Option<(u64, u64)>,
     /// Damage before the end of the log.
     pub damage: Vec<Damage>,
+    /// Where a segment stopped making sense. That is damage only if what comes next is not connected: a failed append
+    /// leaves bytes behind, too.
+    stopped: Option<Damage>,
+    /// Entries of the newest segment of which it is not known that they are on disk.
+    unproven: Option<Unproven>,
+}
+
+/// A part of a segment, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Unproven {
+    segment: u64,
+    from: u64,
+    to: u64,
 }
 
 impl Log {
@@ -34,13 +47,22 @@ impl Log {
     /// # Errors
     /// What the disk answered.
     pub fn open<V: View>(view: &V, segment_len_max: u64, trusted: Txid) -> Result<Scan, Errno> {
-        let mut scan = Scan { log: Self::new(segment_len_max), trim: None, damage: Vec::new() };
+        let mut scan = Scan {
+            log: Self::new(segment_len_max),
+            trim: None,
+            damage: Vec::new(),
+            stopped: None,
+            unproven: None,
+        };
         let numbers = view.segments()?;
         for (at, &number) in numbers.iter().enumerate() {
             let newest = at + 1 == numbers.len();
             scan.segment(view, number, newest, trusted)?;
         }
-        scan.log.durable = scan.log.end;
+        scan.log.dirty = scan.unproven.is_some();
+        if !scan.log.dirty {
+            scan.log.durable = scan.log.end;
+        }
         // Whether the directory entry of the newest segment was synced is not known.
         scan.log.directory_dirty = !scan.log.segments.is_empty();
         Ok(scan)
@@ -48,14 +70,35 @@ impl Log {
 }
 
 impl Scan {
+    /// Makes durable what was read. If the process before this one had a sync fail, the kernel may have what was
+    /// written in memory, and take it for written: so it is written again.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    pub fn prove<D: Disk>(&mut self, disk: &D) -> Result<(), Errno> {
+        let Some(Unproven { segment, from, to }) = self.unproven else { return Ok(()) };
+        let mut chunk = alloc::vec![0; 256 * 1024];
+        let mut at = from;
+        while at < to {
+            let want = chunk.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+            if !read_full(disk, File::Segment(segment), at, &mut chunk[..want])? {
+                return Err(Errno::EIO);
+            }
+            disk.write_at(File::Segment(segment), at, &chunk[..want])?;
+            at += want as u64;
+        }
+        self.log.sync(disk)
+    }
+
     fn segment<V: View>(&mut self, view: &V, number: u64, newest: bool, trusted: Txid) -> Result<(), Errno> {
         let file = File::Segment(number);
         let file_len = view.len(file)?.unwrap_or(0);
         let mut head = [0; SEGMENT_HEADER_LEN];
         let whole = read_full(view, file, 0, &mut head)? && head == segment::header(number);
         if !whole {
-            if newest && file_len <= SEGMENT_HEADER_LEN as u64 {
-                // The crash came while the segment was being begun: the next append begins it anew.
+            if newest {
+                // Nothing in it was ever synced, or its header would be there: the next append begins it anew.
+                self.trim = (file_len > 0).then_some((number, 0));
                 return Ok(());
             }
             self.damage.push(Damage { segment: number, offset: 0 });
@@ -83,12 +126,14 @@ impl Scan {
                 if !payload_is_whole(view, file, payload_at, &header)? {
                     break;
                 }
+                let from = self.unproven.map_or(offset, |unproven| unproven.from);
+                self.unproven = Some(Unproven { segment: number, from, to: end });
             }
             let connected = header.min_txid == self.log.end.txid.next()
                 && (header.pre_apply == self.log.end.checksum || self.log.end == Position::ZERO);
             if header.is_transaction() && !header.is_snapshot() && !connected {
                 if self.log.end != Position::ZERO {
-                    self.damage.push(Damage { segment: number, offset });
+                    self.damage.push(self.stopped.unwrap_or(Damage { segment: number, offset }));
                 }
                 self.log.entries.clear();
             }
@@ -99,7 +144,7 @@ impl Scan {
             if newest {
                 self.trim = Some((number, offset));
             } else {
-                self.damage.push(Damage { segment: number, offset });
+                self.stopped = Some(Damage { segment: number, offset });
             }
         }
         Ok(())

@@ -375,9 +375,8 @@ impl Database {
         match synced {
             Ok(()) => driver.log_synced(plan),
             Err(errno) => {
-                let reason = StopReason::LogSync(errno);
-                tracing::error!(name = %self.name(), "the database stops: {reason}");
-                driver.database_mut().stop(reason);
+                tracing::error!(name = %self.name(), "the database stops: {}", StopReason::LogSync(errno));
+                driver.log_sync_failed(errno);
             }
         }
         self.publish(&driver);
@@ -454,6 +453,7 @@ impl Database {
         }
         self.driver().close()
     }
+
     /// The applier, unless it is at work.
     fn idle_applier(&self) -> Option<MutexGuard<'_, Option<Applier>>> {
         match self.applier.try_lock() {
@@ -462,7 +462,6 @@ impl Database {
             Err(TryLockError::WouldBlock) => None,
         }
     }
-
 
     pub(super) fn driver(&self) -> MutexGuard<'_, Driver<Arc<RealDisk>>> {
         lock(&self.driver)

@@ -13,13 +13,19 @@ use litefs_core::{Disk, Errno, File, View};
 #[derive(Debug)]
 pub struct RealDisk {
     directory: PathBuf,
+    writable: bool,
     handles: Mutex<BTreeMap<File, Arc<fs::File>>>,
 }
 
 impl RealDisk {
     /// The directory at `directory`, which exists.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, handles: Mutex::new(BTreeMap::new()) }
+        Self { directory, writable: true, handles: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// A database's directory, to be looked at only: nothing in it is created or opened for writing.
+    pub fn view(directory: PathBuf) -> impl View {
+        Self { directory, writable: false, handles: Mutex::new(BTreeMap::new()) }
     }
 
     /// The directory.
@@ -49,7 +55,7 @@ impl RealDisk {
         if let Some(handle) = self.kept(file) {
             return Ok(Some(handle));
         }
-        match fs::File::options().read(true).write(true).open(self.path(file)) {
+        match fs::File::options().read(true).write(self.writable).open(self.path(file)) {
             Ok(handle) => Ok(Some(self.keep(file, handle))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(errno(&error)),
