@@ -147,7 +147,11 @@ pub fn verify<V: View>(view: &V) -> Result<Verdict, Errno> {
     let trusted = saved.as_ref().map_or(Txid::ZERO, |saved| saved.position.txid);
     let mut scan = Log::open(view, u64::MAX, trusted)?;
     verdict.findings.extend(scan.damage.iter().copied().map(Finding::Segment));
-    if let Some((number, len)) = scan.trim {
+    let segments = view.segments()?;
+    if let (true, None, Some(number)) = (trusted > Txid::ZERO, scan.log.first(), segments.last()) {
+        // Retention leaves the newest segment, and something in it.
+        verdict.findings.push(Finding::Segment(Damage { segment: *number, offset: 0 }));
+    } else if let Some((number, len)) = scan.trim {
         let bytes = view.len(File::Segment(number))?.unwrap_or(len) - len;
         verdict.unfinished.push(Unfinished::Append { bytes });
     }

@@ -7,4 +7,5 @@ mod fixture;
 mod recovery;
 mod refusal;
 mod repair;
+mod verify;
 mod wal;

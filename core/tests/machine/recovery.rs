@@ -141,7 +141,7 @@ fn committed_frames_are_not_lost_when_the_wal_starts_over() {
 }
 
 /// A rollback journal with these pages, as SQLite leaves it behind.
-fn journal_of(pages: &[(u32, Vec<u8>)], original_pages: u32) -> Vec<u8> {
+pub(crate) fn journal_of(pages: &[(u32, Vec<u8>)], original_pages: u32) -> Vec<u8> {
     use litefs_core::sqlite::journal;
     let mut out = vec![0; 512];
     out[..8].copy_from_slice(&journal::MAGIC);

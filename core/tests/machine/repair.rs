@@ -90,3 +90,11 @@ fn primary_gives_absent_pages_a_checksum_by_a_transaction_of_its_own() {
     assert!(!driver.repair(NOW).unwrap(), "once is enough");
     assert_eq!(open(&disk.fork()).1.position, driver.position(), "and it survives a crash");
 }
+
+#[test]
+fn absent_pages_are_whole_as_long_as_they_hold_nothing() {
+    let (disk, _) = replica();
+    assert_eq!(litefs_core::drive::verify(&disk).unwrap().findings, []);
+    litefs_core::Disk::write_at(&disk, File::Database, PAGE as u64, b"x").unwrap();
+    assert_ne!(litefs_core::drive::verify(&disk).unwrap().findings, []);
+}
