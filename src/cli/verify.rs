@@ -1,3 +1,5 @@
+mod data_dir;
+
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -16,13 +18,14 @@ const PIECE: usize = 256 << 10;
 /// The first millisecond, since the Unix epoch, that cannot be written with a year of four digits.
 const YEAR_10000_MS: u64 = 253_402_300_800_000;
 
-/// Checks LTX files
+/// Checks data directories and LTX files
 ///
-/// Reads every byte, recomputes every checksum that does not need the database, and tells what is in the file. The exit
-/// code is 1 if a file is damaged.
+/// Of an LTX file, reads every byte, recomputes every checksum that does not need the database, and tells what is in it.
+/// Of a data directory, checks every database: each transaction in its log, how they follow each other, and the database
+/// file against them. Nothing is changed. The exit code is 1 if anything is damaged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// The LTX files
+    /// Data directories, directories of single databases, or LTX files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -31,6 +34,14 @@ impl Verify {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let mut code = ExitCode::SUCCESS;
         for path in &self.paths {
+            if path.is_dir() {
+                let (text, whole) = data_dir::verify(path)?;
+                io::stdout().write_all(text.as_bytes())?;
+                if !whole {
+                    code = ExitCode::from(EXIT_RUNTIME);
+                }
+                continue;
+            }
             let report = verify_ltx(path)?;
             io::stdout().write_all(report.render(path).as_bytes())?;
             if report.damage.is_some() {
