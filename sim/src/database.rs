@@ -72,7 +72,14 @@ impl Database {
 
     /// Hands an operation to the daemon and waits until it is carried out.
     pub(crate) fn request(&self, node: &Node, process: Process, request: Request<'_>) -> Result<(), Errno> {
-        self.with_engine(node, process, |engine| engine.request(request, node.now()))?
+        let committed = self.with_engine(node, process, |engine| {
+            let before = engine.position();
+            engine.request(request, node.now()).map(|()| engine.position() != before)
+        })??;
+        if committed && matches!(request, Request::Write { file: File::Wal, .. }) {
+            node.maybe_die_in_commit(process);
+        }
+        Ok(())
     }
 
     /// Creates a file, unless another process was faster: the kernel lets one at a time create in a directory.

@@ -34,6 +34,10 @@ pub(crate) struct Node {
     powersafe: Cell<bool>,
     generation: Cell<u64>,
     dead_processes: RefCell<BTreeSet<u64>>,
+    /// Of a hundred commits to the WAL, how many are the last thing their process does.
+    death_percent: Cell<u64>,
+    /// Processes that died in a commit and still hold their locks.
+    doomed: RefCell<BTreeSet<u64>>,
     databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
 }
 
@@ -74,6 +78,8 @@ impl Node {
             powersafe: Cell::new(true),
             generation: Cell::new(1),
             dead_processes: RefCell::default(),
+            death_percent: Cell::new(0),
+            doomed: RefCell::default(),
             databases: RefCell::default(),
         }
     }
@@ -98,6 +104,7 @@ impl Node {
     /// How the kernel behaves while programs run.
     pub(crate) fn set_kernel(&self, plan: &Plan) {
         self.pause_percent.set(plan.pause_percent);
+        self.death_percent.set(if plan.kill_clients { 3 } else { 0 });
         self.split_writes.set(plan.split_writes);
         self.powersafe.set(plan.powersafe_overwrite);
     }
@@ -172,6 +179,7 @@ impl Node {
         });
         self.generation.set(self.generation.get() + 1);
         self.dead_processes.borrow_mut().clear();
+        self.doomed.borrow_mut().clear();
         self.databases.borrow_mut().clear();
         self.faults.replace(Faults::default());
         if crash == Crash::PowerLoss {
@@ -191,7 +199,25 @@ impl Node {
         self.record.probe("restart in order");
         self.generation.set(self.generation.get() + 1);
         self.dead_processes.borrow_mut().clear();
+        self.doomed.borrow_mut().clear();
         self.databases.borrow_mut().clear();
+    }
+
+    /// Sometimes ends the process that has just committed to the WAL, before it can publish the commit in the wal-index.
+    pub(crate) fn maybe_die_in_commit(&self, process: Process) {
+        if process.number != self.daemon().number
+            && self.death_percent.get() > 0
+            && self.draw(|rng| rng.percent(self.death_percent.get()))
+        {
+            self.record.event(format_args!("process {} dies in its commit", process.number));
+            self.dead_processes.borrow_mut().insert(process.number);
+            self.doomed.borrow_mut().insert(process.number);
+        }
+    }
+
+    /// The processes that died in a commit since the last call.
+    pub(crate) fn take_doomed(&self) -> BTreeSet<u64> {
+        self.doomed.take()
     }
 
     /// Ends one process by force; the daemon and the others go on. Returns the databases that nobody has open any more

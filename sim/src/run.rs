@@ -190,6 +190,9 @@ async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell
         {
             closed = node.end_process(node.draw(|rng| rng.pick(&applications)));
         }
+        for number in node.take_doomed() {
+            closed.extend(node.end_process(number));
+        }
         let worker = Rc::clone(&node);
         coroutine::run(daemon, move || {
             for database in closed {

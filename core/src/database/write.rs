@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Errno, File, Now, View};
+use crate::{Errno, File, Now, PageNumber, View};
 
 /// Bytes of a journal's header, which SQLite overwrites with zeros to end a transaction in PERSIST mode.
 const JOURNAL_HEADER_LEN: usize = 28;
@@ -82,7 +82,7 @@ impl Database {
         }
         let mut pages = offset / size..(offset + len).div_ceil(size);
         pages.all(|page| {
-            let page = u32::try_from(page + 1).ok().and_then(crate::PageNumber::new);
+            let page = u32::try_from(page + 1).ok().and_then(PageNumber::new);
             page.is_some_and(|page| wal.frames().contains_key(&page))
         })
     }
@@ -153,6 +153,7 @@ impl Database {
         if head == before && self.wal.is_some() {
             return Ok(perform());
         }
+        self.refuse_in_doubt(view)?;
         let file_len = view.len(File::Wal)?.unwrap_or(0);
         self.staged = Staged::WalHeader(WalHeader::decode(&head).ok(), file_len);
         Ok(self.after_barrier(Effect::Perform))
@@ -183,7 +184,10 @@ impl Database {
                 // SQLite shortens a WAL it has just begun again, when it was asked to limit its size.
                 Some(end) if len >= end => Ok(perform()),
                 Some(_) if len >= wal::HEADER_LEN as u64 => Err(Errno::EINVAL),
-                _ => self.begin_wal_gone(Effect::Perform, view),
+                _ => {
+                    self.refuse_in_doubt(view)?;
+                    self.begin_wal_gone(Effect::Perform, view)
+                }
             },
             File::Journal | File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => {
                 Ok(perform())
@@ -208,12 +212,7 @@ impl Database {
     /// The WAL is removed or emptied. SQLite does so only after a checkpoint, but a person may do it at any time: what
     /// the database file lacks is copied there first.
     fn begin_wal_gone<V: View>(&mut self, perform: Effect, view: &V) -> Result<Vec<Effect>, Errno> {
-        let mut missing = Vec::new();
-        for (page, frame) in self.wal_frames() {
-            if page.get() <= self.page_count() && self.database_sum(view, page)? != self.sums.get(page) {
-                missing.push((page, frame));
-            }
-        }
+        let missing = self.not_backfilled(view)?;
         let mut effects = self.after_barrier(perform);
         if !missing.is_empty() {
             effects.insert(0, Effect::Backfill(missing));
@@ -221,6 +220,28 @@ impl Database {
         }
         self.staged = Staged::WalGone;
         Ok(effects)
+    }
+
+    /// The pages that the WAL has and the database file lacks, with their frames.
+    fn not_backfilled<V: View>(&self, view: &V) -> Result<Vec<(PageNumber, u64)>, Errno> {
+        let mut missing = Vec::new();
+        for (page, frame) in self.wal_frames() {
+            if page.get() <= self.page_count() && self.database_sum(view, page)? != self.sums.get(page) {
+                missing.push((page, frame));
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Refuses to give up a WAL that has what the database file lacks. SQLite gives it up only after a checkpoint, so
+    /// what is missing was committed by a writer that died before it could say so in the wal-index, where the one that
+    /// asks now does not see it.
+    fn refuse_in_doubt<V: View>(&mut self, view: &V) -> Result<(), Errno> {
+        if self.not_backfilled(view)?.is_empty() {
+            return Ok(());
+        }
+        self.in_doubt = true;
+        Err(Errno::EIO)
     }
 
     /// `last`, once everything committed so far is durable in the log: the WAL is about to lose it.

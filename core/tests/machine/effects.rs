@@ -3,7 +3,9 @@
 use litefs_core::database::Request;
 use litefs_core::{File, Txid};
 
-use crate::fixture::{MemoryDisk, NOW, commit_delete, filled, first_page, open, wal_database, write};
+use crate::fixture::{
+    MemoryDisk, NOW, checkpoint, commit_delete, filled, first_page, open, wal_database, write,
+};
 
 #[test]
 fn commit_with_a_deleted_journal_syncs_the_log_once_before_the_journal_goes() {
@@ -91,6 +93,7 @@ fn sync_of_the_wal_makes_the_commit_durable_without_the_log() {
 fn wal_starts_over_only_after_its_transactions_are_durable_in_the_log() {
     let (disk, mut driver, mut wal) = wal_database();
     wal.write(&mut driver, 2, 2, &filled(9)).unwrap();
+    checkpoint(&disk, 2, &filled(9));
     disk.take_trace();
     let _ = crate::fixture::WalWriter::begin_over(&mut driver, 101);
     insta::assert_debug_snapshot!(disk.take_trace(), @r#"

@@ -260,6 +260,14 @@ impl WalWriter {
     }
 }
 
+/// SQLite's checkpoint of a page, past the machine as in the kernel's passthrough.
+pub(crate) fn checkpoint(disk: &MemoryDisk, number: u32, page: &[u8]) {
+    let mut content = disk.content(File::Database).unwrap();
+    let at = (number as usize - 1) * PAGE;
+    content[at..at + PAGE].copy_from_slice(page);
+    disk.replace(File::Database, content);
+}
+
 /// A database in WAL mode with two pages, and a WAL that was just begun.
 pub(crate) fn wal_database() -> (MemoryDisk, Driver<MemoryDisk>, WalWriter) {
     let disk = MemoryDisk::default();

@@ -1,9 +1,9 @@
 //! Which write to the WAL commits.
 
 use litefs_core::database::Request;
-use litefs_core::{File, Txid};
+use litefs_core::{Errno, File, Txid};
 
-use crate::fixture::{NOW, checksum, filled, first_page, wal_database, write};
+use crate::fixture::{NOW, checkpoint as backfill, checksum, filled, first_page, wal_database, write};
 
 #[test]
 fn page_overwritten_in_place_commits_when_its_header_is_rewritten_below_the_commit_frame() {
@@ -42,8 +42,9 @@ fn last_header_rewritten_at_commit_completes_the_transaction_too() {
 
 #[test]
 fn header_commits_alone_where_an_older_generation_left_the_same_page() {
-    let (_, mut driver, mut wal) = wal_database();
+    let (disk, mut driver, mut wal) = wal_database();
     wal.write(&mut driver, 2, 2, &filled(9)).unwrap();
+    backfill(&disk, 2, &filled(9));
     let mut next = crate::fixture::WalWriter::begin_over(&mut driver, 101);
     let frame = next.frame(2, 2, &filled(9));
     // The page did not change since, so make the transaction change something: a second page count.
@@ -120,4 +121,18 @@ fn removed_wal_leaves_nothing_behind_that_the_database_lacks() {
     driver.request(Request::Remove(File::Wal), NOW).unwrap();
     assert_eq!(disk.content(File::Database).unwrap()[512..1024], filled(9));
     assert_eq!(driver.durable(), driver.position());
+}
+
+#[test]
+fn wal_is_not_given_up_while_it_has_what_the_database_lacks() {
+    // A writer died after its commit and before it could say so: the next one believes that the WAL is empty.
+    let (_, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(9)).unwrap();
+    let position = driver.position();
+    let header = [0; 32];
+    assert_eq!(write(&mut driver, File::Wal, 0, &header), Err(Errno::EIO));
+    assert!(driver.database_mut().take_in_doubt());
+    assert_eq!(driver.request(Request::SetLen { file: File::Wal, len: 0 }, NOW), Err(Errno::EIO));
+    assert!(driver.database_mut().take_in_doubt());
+    assert_eq!(driver.position(), position);
 }
