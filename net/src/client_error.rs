@@ -2,6 +2,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::InvalidUrl;
+use crate::causes::with_causes;
 
 /// Why a request to a node failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum ClientError {
         after: Duration,
     },
     /// The connection broke, or what arrives there is not HTTP/2.
-    #[error("connection to {address} failed: {error}")]
+    #[error("connection to {address} failed: {}", with_causes(error))]
     Http {
         /// The address.
         address: String,

@@ -7,6 +7,7 @@
 mod base_url;
 mod body;
 mod body_reader;
+mod causes;
 mod chunked;
 mod client;
 mod client_error;

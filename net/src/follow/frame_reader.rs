@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use litefs_core::stream::{Chunk, ChunkReader, Frame, FrameError};
 use tokio::time::timeout;
 
+use crate::causes::with_causes;
 use crate::connection::Connection;
 
 /// How long the primary may send nothing. It sends a heartbeat each second.
@@ -30,7 +31,7 @@ pub enum StreamError {
     #[error("the primary sent nothing for {0:?}")]
     Silent(Duration),
     /// The connection broke.
-    #[error("the stream failed: {0}")]
+    #[error("the stream failed: {}", with_causes(.0))]
     Http(#[from] hyper::Error),
     /// The stream ends within a frame.
     #[error("the stream ends within a frame")]
