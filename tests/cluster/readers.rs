@@ -1,0 +1,146 @@
+//! Programs that read on a replica while transactions arrive.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::support::{
+    Cluster, JOURNAL_MODES, Node, Writer, assert_replicated, assert_written, open, python, query, run,
+    set_mode,
+};
+
+/// The sums that every transaction keeps equal are equal in every state a reader sees, which never goes back.
+fn read_consistently(node: &Node, name: &str, until: &AtomicBool) -> i64 {
+    let connection = open(node, name);
+    let mut statement = connection
+        .prepare(
+            "SELECT (SELECT count(*) FROM written), (SELECT coalesce(sum(number), 0) FROM written), (SELECT sum FROM total)",
+        )
+        .unwrap();
+    let (mut seen, mut last) = (0, 0);
+    while !until.load(Ordering::Relaxed) {
+        let (count, sum, total): (i64, i64, i64) =
+            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!((sum, total), (count * (count - 1) / 2, sum), "a torn state with {count} rows");
+        assert!(count >= last, "a reader went back from {last} to {count}");
+        seen += i64::from(count != last);
+        last = count;
+    }
+    seen
+}
+
+#[test]
+fn readers_on_a_replica_see_only_whole_transactions() {
+    let cluster = Cluster::start(2);
+    for mode in JOURNAL_MODES {
+        let connection = open(cluster.primary(), mode);
+        set_mode(&connection, mode);
+        Writer::prepare(&connection);
+        crate::support::await_same_position(cluster.primary(), cluster.replica(), mode);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let readers: Vec<_> =
+                (0..2).map(|_| scope.spawn(|| read_consistently(cluster.replica(), mode, &done))).collect();
+            let writer = Writer::start(&cluster.primary().path(mode), "NORMAL", 0, 300);
+            let ended = writer.await_end();
+            // The readers end whatever happened, or the scope would wait for them for ever.
+            crate::support::await_same_position(cluster.primary(), cluster.replica(), mode);
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(ended, (Some(299), None));
+            for reader in readers {
+                assert!(reader.join().unwrap() > 1, "a reader in mode {mode} saw no transaction arrive");
+            }
+        });
+        assert_replicated(cluster.primary(), cluster.replica(), mode);
+        assert_eq!(assert_written(&cluster.replica().path(mode), Some(299)), 300);
+    }
+}
+
+#[test]
+fn snapshot_of_a_reader_stays_while_transactions_arrive_in_wal_mode() {
+    let cluster = Cluster::start(2);
+    let connection = open(cluster.primary(), "app.db");
+    set_mode(&connection, "wal");
+    run(&connection, "CREATE TABLE t (x); INSERT INTO t VALUES (0)");
+    crate::support::await_same_position(cluster.primary(), cluster.replica(), "app.db");
+    let reader = open(cluster.replica(), "app.db");
+    run(&reader, "BEGIN");
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 1);
+    for number in 1..200 {
+        run(&connection, &format!("INSERT INTO t VALUES (hex(zeroblob({number} * 10)))"));
+    }
+    // The reader does not stop replication, and replication does not disturb the reader.
+    assert_replicated(cluster.primary(), cluster.replica(), "app.db");
+    assert_eq!(query::<u32>(&open(cluster.replica(), "app.db"), "SELECT count(*) FROM t"), 200);
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 1);
+    run(&reader, "COMMIT");
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 200);
+}
+
+#[test]
+fn program_that_maps_the_database_sees_what_arrives() {
+    let cluster = Cluster::start(2);
+    for mode in ["delete", "wal"] {
+        let connection = open(cluster.primary(), mode);
+        set_mode(&connection, mode);
+        run(&connection, "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000))");
+        crate::support::await_same_position(cluster.primary(), cluster.replica(), mode);
+        let reader = open(cluster.replica(), mode);
+        assert_eq!(query::<u32>(&reader, "PRAGMA mmap_size=100000000"), 100_000_000);
+        for byte in 1..20 {
+            run(
+                &connection,
+                &format!("UPDATE t SET x = replace(hex(zeroblob(500000)), '0', '{}')", byte % 10),
+            );
+            crate::support::await_same_position(cluster.primary(), cluster.replica(), mode);
+            let text: String =
+                query(&reader, "SELECT DISTINCT replace(x, substr(x, 1, 1), '') || substr(x, 1, 1) FROM t");
+            assert_eq!(text, (byte % 10).to_string());
+            if byte % 5 == 0 {
+                run(&connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_in_different_languages_write_at_once() {
+    let cluster = Cluster::start(2);
+    for mode in JOURNAL_MODES {
+        let connection = open(cluster.primary(), mode);
+        set_mode(&connection, mode);
+        run(&connection, "CREATE TABLE t (who, number)");
+        let path = cluster.primary().path(mode);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let script: String =
+                    (0..60).map(|number| format!("INSERT INTO t VALUES ('cli', {number});")).collect();
+                crate::support::sqlite3_prints(&path, &script);
+            });
+            scope.spawn(|| {
+                python(
+                    "import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=20)
+for number in range(60):
+    with connection: connection.execute('INSERT INTO t VALUES (?, ?)', ('python', number))",
+                    &[&path],
+                )
+            });
+            scope.spawn(|| {
+                let connection = Connection::open(&path).unwrap();
+                connection.busy_timeout(Duration::from_secs(20)).unwrap();
+                for number in 0..60 {
+                    connection.execute("INSERT INTO t VALUES ('rust', ?)", [number]).unwrap();
+                }
+            });
+        });
+        assert_replicated(cluster.primary(), cluster.replica(), mode);
+        let reader = open(cluster.replica(), mode);
+        assert_eq!(
+            query::<u32>(&reader, "SELECT count(DISTINCT who || number) FROM t"),
+            180,
+            "in mode {mode}"
+        );
+    }
+}
