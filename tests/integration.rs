@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod cluster;
+mod compat;
 mod crash;
 mod mount;
 mod support;
