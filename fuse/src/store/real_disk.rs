@@ -3,6 +3,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use litefs_core::{Disk, Errno, File, View};
@@ -15,17 +16,31 @@ pub struct RealDisk {
     directory: PathBuf,
     writable: bool,
     handles: Mutex<BTreeMap<File, Arc<fs::File>>>,
+    /// How often segments came and went. Begins at 1, because it is unknown what an earlier process left unsynced.
+    segment_changes: AtomicU64,
+    /// How many of those changes are durable.
+    segment_changes_synced: AtomicU64,
 }
 
 impl RealDisk {
     /// The directory at `directory`, which exists.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, writable: true, handles: Mutex::new(BTreeMap::new()) }
+        Self::with_access(directory, true)
     }
 
     /// A database's directory, to be looked at only: nothing in it is created or opened for writing.
     pub fn view(directory: PathBuf) -> impl View {
-        Self { directory, writable: false, handles: Mutex::new(BTreeMap::new()) }
+        Self::with_access(directory, false)
+    }
+
+    fn with_access(directory: PathBuf, writable: bool) -> Self {
+        Self {
+            directory,
+            writable,
+            handles: Mutex::new(BTreeMap::new()),
+            segment_changes: AtomicU64::new(1),
+            segment_changes_synced: AtomicU64::new(0),
+        }
     }
 
     /// The directory.
@@ -75,6 +90,7 @@ impl RealDisk {
                     // primary is everybody's, as in LiteFS, or its program could not write to it after a promotion.
                     handle.set_permissions(Permissions::from_mode(0o666)).map_err(|error| errno(&error))?;
                 }
+                self.note_name(file);
                 handle
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -98,6 +114,19 @@ impl RealDisk {
         }
         handles.insert(file, Arc::clone(&handle));
         handle
+    }
+
+    /// A name has come or gone.
+    fn note_name(&self, file: File) {
+        if matches!(file, File::Segment(_)) {
+            self.segment_changes.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// How often segments came and went so far, if not all of that is durable.
+    fn unsynced_segment_changes(&self) -> Option<u64> {
+        let changes = self.segment_changes.load(Ordering::Acquire);
+        (self.segment_changes_synced.load(Ordering::Acquire) < changes).then_some(changes)
     }
 
     /// Closes the kept handle of a file.
@@ -177,7 +206,10 @@ impl Disk for RealDisk {
         self.forget(file);
         match fs::remove_file(self.path(file)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(errno(&error)),
-            _ => Ok(()),
+            _ => {
+                self.note_name(file);
+                Ok(())
+            }
         }
     }
 
@@ -189,8 +221,16 @@ impl Disk for RealDisk {
 
     fn sync_directory(&self) -> Result<(), Errno> {
         sync_directory(&self.directory)?;
+        // A commit in rollback mode syncs a directory for its journal, and a sync for nothing costs as much as any.
         let log = self.directory.join("log");
-        if log.is_dir() { sync_directory(&log) } else { Ok(()) }
+        if let Some(changes) = self.unsynced_segment_changes()
+            && log.is_dir()
+        {
+            sync_directory(&log)?;
+            // No more than were there before: others may have come since.
+            self.segment_changes_synced.fetch_max(changes, Ordering::AcqRel);
+        }
+        Ok(())
     }
 }
 
@@ -207,4 +247,38 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 /// The I/O error with this error number.
 pub(super) fn os_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_the_log_is_synced_after_a_segment_came_or_went_and_only_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(directory.path().to_path_buf());
+        let is_synced = || disk.unsynced_segment_changes().is_none();
+
+        disk.set_len(File::Segment(1), 0).unwrap();
+        assert!(!is_synced());
+        disk.sync_directory().unwrap();
+        assert!(is_synced());
+
+        disk.set_len(File::Journal, 0).unwrap();
+        disk.write_at(File::Segment(1), 0, b"LFSLOG01").unwrap();
+        assert!(is_synced());
+
+        disk.remove(File::Segment(1)).unwrap();
+        assert!(!is_synced());
+        disk.sync_directory().unwrap();
+        assert!(is_synced());
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_in_the_log_is_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        RealDisk::new(directory.path().to_path_buf()).set_len(File::Segment(1), 0).unwrap();
+        let disk = RealDisk::new(directory.path().to_path_buf());
+        assert!(disk.unsynced_segment_changes().is_some());
+    }
 }
