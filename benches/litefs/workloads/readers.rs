@@ -34,7 +34,7 @@ pub(super) fn run(bench: &Bench) -> anyhow::Result<Vec<Outcome>> {
 /// Transactions and reads per second.
 fn measure(path: &Path, duration: Duration) -> anyhow::Result<(f64, f64)> {
     let connection = open(path, "wal", "normal")?;
-    let mut update = connection.prepare("UPDATE item SET content = zeroblob(1000) WHERE id = ?1")?;
+    let mut update = connection.prepare("UPDATE item SET content = randomblob(1000) WHERE id = ?1")?;
     let mut readers = (0..READERS).map(|_| Reader::spawn(path)).collect::<anyhow::Result<Vec<_>>>()?;
     for reader in &mut readers {
         reader.start()?;

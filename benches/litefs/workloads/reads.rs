@@ -22,14 +22,11 @@ pub(super) fn run(bench: &Bench) -> anyhow::Result<Vec<Outcome>> {
     for connection in [&bare, &mounted] {
         rows = fill(connection, bench.count(TABLE_LEN, 100_000))?;
     }
-    // Reopened as by a program that comes later. The one more transaction leaves something in the WAL, as it is while
-    // a database is in use.
+    // Reopened as by a program that comes later. Now the WAL is empty, and SQLite asks for the length of the database
+    // in each transaction.
     drop((bare, mounted));
     let bare = open(&directory.path().join("bare.db"), "wal", "normal")?;
     let mounted = open(&node.path("app.db"), "wal", "normal")?;
-    for connection in [&bare, &mounted] {
-        connection.execute("UPDATE item SET content = content WHERE id = 0", ())?;
-    }
     let count = bench.count(READS, 100);
     let measure = |in_transaction: bool| {
         bench.interleave(1, |side| {
@@ -40,10 +37,13 @@ pub(super) fn run(bench: &Bench) -> anyhow::Result<Vec<Outcome>> {
     let outcome = |what, pair: &_, least| {
         Outcome::compared(what, Place::Disk, Unit::Microseconds, pair).with_target(Target::Ratio(least))
     };
-    let mut outcomes = vec![
-        outcome("read alone", &measure(false)?, 0.9),
-        outcome("read in a transaction", &measure(true)?, 0.9),
-    ];
+    let mut outcomes = vec![outcome("read alone, WAL empty", &measure(false)?, 0.9)];
+    for connection in [&bare, &mounted] {
+        // SQLite does not write a page that stays the same.
+        connection.execute("UPDATE item SET content = zeroblob(1000) WHERE id = 0", ())?;
+    }
+    outcomes.push(outcome("read alone", &measure(false)?, 0.9));
+    outcomes.push(outcome("read in a transaction", &measure(true)?, 0.9));
     for connection in [&bare, &mounted] {
         connection.query_row("PRAGMA mmap_size = 2147418112", (), |_| Ok(()))?;
     }
