@@ -328,6 +328,8 @@ impl Client {
                 self.node.record.probe("database stopped in a commit");
                 Outcome::Unknown
             }
+            // SQLite itself commits and says that it did not.
+            Err(_) if self.node.take_super_journal_gone() => Outcome::Unknown,
             // Without powersafe overwrite SQLite pads a commit in the WAL with copies of its last frame. When the disk
             // refuses those, the commit itself is on it already.
             Err(_) if !self.plan.powersafe_overwrite => Outcome::Unknown,

@@ -68,7 +68,14 @@ impl Named {
             Self::Governed(database, file) => database.request(node, process, Request::Remove(*file)),
             Self::Plain(path) => {
                 node.change(process, path, DiskChange::Remove)?;
-                if sync_directory { node.change(process, path, DiskChange::SyncDirectory) } else { Ok(()) }
+                if !sync_directory {
+                    return Ok(());
+                }
+                let synced = node.change(process, path, DiskChange::SyncDirectory);
+                if synced.is_err() {
+                    node.note_super_journal_gone();
+                }
+                synced
             }
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Node {
     death_percent: Cell<u64>,
     /// Processes that died in a commit and still hold their locks.
     doomed: RefCell<BTreeSet<u64>>,
+    /// A super-journal was removed, which commits, and yet its removal failed, which SQLite takes for a failed commit.
+    super_journal_gone: Cell<bool>,
     databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
 }
 
@@ -80,6 +82,7 @@ impl Node {
             dead_processes: RefCell::default(),
             death_percent: Cell::new(0),
             doomed: RefCell::default(),
+            super_journal_gone: Cell::new(false),
             databases: RefCell::default(),
         }
     }
@@ -213,6 +216,16 @@ impl Node {
             self.dead_processes.borrow_mut().insert(process.number);
             self.doomed.borrow_mut().insert(process.number);
         }
+    }
+
+    /// A super-journal is gone although SQLite was told that it could not be removed.
+    pub(crate) fn note_super_journal_gone(&self) {
+        self.super_journal_gone.set(true);
+    }
+
+    /// Whether a super-journal went like that since the last call.
+    pub(crate) fn take_super_journal_gone(&self) -> bool {
+        self.super_journal_gone.take()
     }
 
     /// The processes that died in a commit since the last call.

@@ -331,6 +331,9 @@ impl<D: Disk> Driver<D> {
         self.append_pending()?;
         self.sync_log()?;
         self.sync(File::Database)?;
+        // The end of the last journal, too: were it to come back, it would be rolled back over the new base.
+        self.disk.sync(File::Journal)?;
+        self.disk.sync_directory()?;
         let position = self.database.position();
         self.write_sums(&SavedSums { page_size, base, position, sums: self.database.sums().clone() })?;
         if self.database.may_clear_unjournaled() {

@@ -145,8 +145,9 @@ impl<D: Disk> Recovery<D> {
         scan.prove(&disk)?;
         report.damage = scan.damage;
         let mut log = scan.log;
+        let lost = !report.damage.is_empty() && log.first().is_none();
         if let Some(saved) =
-            saved.as_ref().filter(|saved| saved.base == saved.position && log.first().is_none())
+            saved.as_ref().filter(|saved| (lost || saved.base == saved.position) && log.first().is_none())
         {
             log.start_at(saved.position);
         }
@@ -157,7 +158,9 @@ impl<D: Disk> Recovery<D> {
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
-        let adopt = disk.len(File::Unjournaled)?.is_some();
+        // Without the log nobody knows whether something was committed after the checksums were saved: if it was, the
+        // database file or the WAL has it.
+        let adopt = lost || disk.len(File::Unjournaled)?.is_some();
         Ok(Self {
             disk,
             options,

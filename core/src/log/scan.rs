@@ -42,7 +42,8 @@ impl Log {
     /// Reads the log's index back from its segments.
     ///
     /// Entries of the newest segment beyond `trusted` may be torn and are verified in full; everything before was
-    /// synced and is taken by its header.
+    /// synced and is taken by its header. A log that ends before `trusted` is damaged there: it has no entries then, and
+    /// is kept as evidence.
     ///
     /// # Errors
     /// What the disk answered.
@@ -58,6 +59,9 @@ impl Log {
         for (at, &number) in numbers.iter().enumerate() {
             let newest = at + 1 == numbers.len();
             scan.segment(view, number, newest, trusted)?;
+        }
+        if scan.log.end != Position::ZERO && scan.log.end.txid < trusted {
+            scan.give_up(view)?;
         }
         scan.log.dirty = scan.unproven.is_some();
         if !scan.log.dirty {
@@ -88,6 +92,22 @@ impl Scan {
             at += want as u64;
         }
         self.log.sync(disk)
+    }
+
+    /// What was durable is not there any more: nothing that can be read leads to where the database is.
+    fn give_up<V: View>(&mut self, view: &V) -> Result<(), Errno> {
+        let Some(newest) = self.log.segments.back_mut() else { return Ok(()) };
+        let found = Damage { segment: newest.number, offset: newest.len };
+        let file_len = view.len(File::Segment(newest.number))?.unwrap_or(0);
+        // Counted as full so that nothing is appended to it.
+        newest.len = file_len.max(self.log.segment_len_max);
+        self.damage.push(self.stopped.unwrap_or(found));
+        self.trim = None;
+        self.unproven = None;
+        self.log.entries.clear();
+        self.log.end = Position::ZERO;
+        self.log.coverage = None;
+        Ok(())
     }
 
     fn segment<V: View>(&mut self, view: &V, number: u64, newest: bool, trusted: Txid) -> Result<(), Errno> {

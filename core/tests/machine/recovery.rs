@@ -73,6 +73,43 @@ fn incomplete_end_of_the_log_is_cut_off() {
 }
 
 #[test]
+fn log_that_lost_what_was_durable_costs_nothing_that_is_in_the_database() {
+    let disk = MemoryDisk::default();
+    let (mut driver, _) = open(&disk);
+    driver.request(Request::Create(File::Database), NOW).unwrap();
+    for change in 1..=5_u8 {
+        commit_delete(&mut driver, &[(1, first_page(2, false, change.into())), (2, filled(change))]).unwrap();
+    }
+    driver.close().unwrap();
+    let position = driver.position();
+    let segment = disk.content(File::Segment(1)).unwrap();
+    let database = disk.content(File::Database);
+    // From the first entry's end on; where not even that is left, the log is like new.
+    for len in 300..segment.len() {
+        let cut = disk.fork();
+        cut.replace(File::Segment(1), segment[..len].to_vec());
+        let flipped = disk.fork();
+        let mut bytes = segment.clone();
+        bytes[len] ^= 1;
+        flipped.replace(File::Segment(1), bytes);
+        for fork in [cut, flipped] {
+            let (mut reopened, _) = open(&fork);
+            assert_eq!(
+                (reopened.position(), fork.content(File::Database)),
+                (position, database.clone()),
+                "{len}"
+            );
+            // And it goes on from there, also after another start.
+            let after =
+                commit_delete(&mut reopened, &[(1, first_page(2, false, 6)), (2, filled(6))]).unwrap();
+            assert_eq!(after.txid, position.txid.next());
+            drop(reopened);
+            assert_eq!(open(&fork.fork()).0.position(), after, "{len}");
+        }
+    }
+}
+
+#[test]
 fn recovery_is_idempotent() {
     let (disk, mut driver, mut wal) = wal_database();
     wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
