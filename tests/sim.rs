@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 17] = [
+const REGRESSIONS: [(u64, &str); 19] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -90,6 +90,8 @@ const REGRESSIONS: [(u64, &str); 17] = [
     (614, "a database file that lags behind its WAL is taken for a transaction when the last handle closes"),
     (616, "a commit is refused after the super-journal that made it final is gone"),
     (772, "readers see a transaction that failed in a sync of the WAL"),
+    (294, "the WAL is begun again over a commit whose writer died before it published it"),
+    (1332, "the journal of a saved transaction comes back with a loss of power"),
 ];
 
 #[test]

@@ -1,42 +1,25 @@
 use std::fs;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use litefs_core::database::{Admission, Authority, JournalMode, Options, Request, StopReason};
+use litefs_core::database::{Authority, JournalMode, Options, Request, StopReason};
 use litefs_core::drive::{Driver, OpenError, Recovered};
-use litefs_core::log::{Retention, Stored};
-use litefs_core::sqlite::{wal, wal_index};
-use litefs_core::{DatabaseName, Disk, Errno, File, NodeId, PageSize, Position, ReadAt, Txid, View};
+use litefs_core::log::Stored;
+use litefs_core::{DatabaseName, Errno, File, Position, Txid, View};
 
 use super::clock::now;
 use super::counts::{Counters, Counts};
+use super::lock;
 use super::log_writer::{Doorbell, Watcher};
-use super::ltx_file::{LtxFile, LtxPages};
 use super::published::{Facts, Published};
-use super::real_disk::{RealDisk, os_error};
-use super::scratch::scratch_file;
-use super::snapshot::{ExportReader, Image, KeptPages, SnapshotReader};
+use super::real_disk::RealDisk;
 use crate::DatabaseFiles;
-use crate::apply::{Applier, ApplyError, Change};
+use crate::apply::Applier;
 
 /// Bytes above which a new segment of the log is begun.
 pub(super) const SEGMENT_LEN_MAX: u64 = 64 << 20;
-
-/// How long a snapshot waits for a transaction in rollback mode to end.
-const IMAGE_WAIT: Duration = Duration::from_secs(5);
-
-/// How long publishing for a writer that died waits for one that lives.
-const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
-
-/// How long a received transaction waits for programs that are in the way, before it is tried again.
-const APPLY_WAIT: Duration = Duration::from_secs(5);
-
-/// How long to wait before a full disk is tried again.
-const SPACE_WAIT: Duration = Duration::from_secs(1);
 
 /// A part of a file that holds one LTX file.
 #[derive(Clone, Debug)]
@@ -49,38 +32,24 @@ pub struct LtxRange {
     pub len: u64,
 }
 
-/// Why a received transaction could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
-    /// It does not fit the database, or the log could not take it.
-    #[error(transparent)]
-    Refused(#[from] litefs_core::database::ApplyError),
-    /// It is in the log, and its pages could not be written; they are at the next try or start.
-    #[error("cannot apply the transaction: {0}")]
-    Apply(#[from] ApplyError),
-    /// The LTX file could not be read.
-    #[error("cannot read the transaction: {0}")]
-    Read(#[from] io::Error),
-}
-
 /// One database on the real disk, shared by the threads that serve the kernel, the log writer and the network.
 #[derive(Debug)]
 pub struct Database {
     name: Mutex<DatabaseName>,
-    disk: Arc<RealDisk>,
+    pub(super) disk: Arc<RealDisk>,
     driver: Mutex<Driver<Arc<RealDisk>>>,
     /// The log writer knows that there is work.
     rung: AtomicBool,
     /// Where files without names can be made.
-    scratch_dir: PathBuf,
+    pub(super) scratch_dir: PathBuf,
     /// The whole database is read and compared after each transaction.
     strict_verify: bool,
-    counters: Counters,
+    pub(super) counters: Counters,
     /// What the watcher was told last.
     announced: Mutex<Facts>,
-    published: Published,
+    pub(super) published: Published,
     /// Present once the mount is: transactions from elsewhere are applied through it.
-    applier: Mutex<Option<Applier>>,
+    pub(super) applier: Mutex<Option<Applier>>,
     doorbell: Arc<Doorbell>,
 }
 
@@ -201,248 +170,6 @@ impl Database {
         (first, driver.log().end().txid, driver.log().size())
     }
 
-    /// The database as it is now, as an LTX file that can be read while the database goes on.
-    ///
-    /// # Errors
-    /// A program is in a long transaction in rollback mode, or the disk failed.
-    pub fn snapshot(&self, compressed: bool, node_id: NodeId) -> io::Result<SnapshotReader> {
-        SnapshotReader::new(self.image()?, compressed, node_id, now().wall_ms)
-    }
-
-    /// The database as it is now, as a database file that can be read while the database goes on.
-    ///
-    /// # Errors
-    /// A program is in a long transaction in rollback mode, or the disk failed.
-    pub fn export(&self) -> io::Result<ExportReader> {
-        Ok(ExportReader::new(self.image()?))
-    }
-
-    /// Writes the database as it is now to a file of its own below `directory`, named by its position, because it is
-    /// about to be replaced and has transactions that nobody else has.
-    ///
-    /// # Errors
-    /// The copy could not be made, and is not there.
-    pub fn keep_aside(&self, directory: &Path) -> io::Result<PathBuf> {
-        let aside = directory.join("aside");
-        fs::create_dir_all(&aside)?;
-        let mut content = self.export()?;
-        let position = content.position();
-        let name = format!("{}@{}-{}", self.name(), position.txid, position.checksum);
-        let unfinished = aside.join(format!("{name}.tmp"));
-        let path = aside.join(name);
-        let mut file = fs::File::create(&unfinished)?;
-        io::copy(&mut content, &mut file)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        fs::File::open(&aside)?.sync_all()?;
-        Ok(path)
-    }
-
-    fn image(&self) -> io::Result<Image> {
-        let deadline = Instant::now() + IMAGE_WAIT;
-        let mut driver = self.driver();
-        // Pages of an open transaction in rollback mode are in the database file already.
-        while driver.database().is_dirty() {
-            drop(driver);
-            if Instant::now() > deadline {
-                return Err(io::Error::other(
-                    "a program is in a transaction on the database; try again later",
-                ));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-            driver = self.driver();
-        }
-        let database = driver.database();
-        let page_size = database.page_size().unwrap_or(PageSize::MIN);
-        let scratch = scratch_file(&self.scratch_dir)?;
-        let file = self.disk.existing(File::Database).map_err(os_error)?;
-        let stand_in = scratch.try_clone()?;
-        let kept = Arc::new(KeptPages::new(scratch, database.page_count(), page_size));
-        let image = Image {
-            position: driver.position(),
-            page_size,
-            sums: database.sums().clone(),
-            frames: database.wal_frames().collect(),
-            // A dropped database has no pages, so nothing is read from what stands in for it.
-            database: file.unwrap_or_else(|| Arc::new(stand_in)),
-            wal: self.disk.existing(File::Wal).map_err(os_error)?,
-            kept: Arc::clone(&kept),
-        };
-        driver.add_preserver(kept);
-        Ok(image)
-    }
-
-    /// Keeps programs from writing until [`Self::release`].
-    ///
-    /// # Errors
-    /// They did not let go in time, or there is no mount yet.
-    pub(super) fn hold(&self, wait: Duration) -> Result<(), ApplyError> {
-        match lock(&self.applier).as_mut() {
-            Some(applier) => applier.hold(wait),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends [`Self::hold`].
-    ///
-    /// # Errors
-    /// What the kernel answered.
-    pub(super) fn release(&self) -> Result<(), ApplyError> {
-        match lock(&self.applier).as_mut() {
-            Some(applier) => applier.release(),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes a verified LTX file of `len` bytes from elsewhere and applies it.
-    ///
-    /// # Errors
-    /// See [`ReceiveError`]. Readers see the state before.
-    pub fn receive(&self, file: &dyn ReadAt, len: u64) -> Result<Position, ReceiveError> {
-        let ltx = LtxFile::read(file, len)?;
-        let mut applier = lock(&self.applier);
-        {
-            let mut driver = self.driver();
-            if driver.receive(&ltx.received, file, len)? == Admission::Old {
-                return Ok(driver.position());
-            }
-        }
-        let applier = applier.as_mut().ok_or(io::Error::other("the mount is not ready"))?;
-        let started = Instant::now();
-        let applied = loop {
-            let mut pages = LtxPages::new(file, len);
-            let change = Change {
-                page_size: ltx.received.header.page_size,
-                commit: ltx.received.header.commit,
-                pages: &mut pages,
-                journal_mode: ltx.received.journal_mode.unwrap_or(self.published.get().journal_mode),
-                snapshot: ltx.received.header.is_snapshot(),
-            };
-            match applier.apply(change, APPLY_WAIT) {
-                Ok(applied) => break applied,
-                // It is in the log: there is no way back, only waiting for whoever is in the way, or for space.
-                Err(ApplyError::Busy(lock)) => {
-                    let name = self.name();
-                    tracing::warn!(%name, %lock, waited = ?started.elapsed(), "a received transaction waits for a program");
-                }
-                Err(error) if error.is_for_want_of_space() => {
-                    let name = self.name();
-                    tracing::error!(%name, waited = ?started.elapsed(), "a received transaction waits for space: {error}");
-                    std::thread::sleep(SPACE_WAIT);
-                }
-                Err(error) => {
-                    self.driver().database_mut().stop(StopReason::Unapplied(Errno::EIO));
-                    return Err(error.into());
-                }
-            }
-        };
-        let mut driver = self.driver();
-        driver.applied(&ltx.received, applied).map_err(litefs_core::database::ApplyError::from)?;
-        self.counters.received(now().wall_ms - ltx.received.header.timestamp_ms);
-        self.publish(&driver);
-        self.ring();
-        Ok(driver.position())
-    }
-
-    /// Appends what is captured to the log; returns whether there is something to sync.
-    pub(super) fn append_pending(&self) -> bool {
-        let mut driver = self.driver();
-        let appended = driver.append_pending();
-        if let (Err(errno), Some(error)) = (appended, driver.take_append_error()) {
-            let name = self.name();
-            tracing::error!(%name, %errno, "commits are refused until the transaction log can be written: {error}");
-        }
-        self.publish(&driver);
-        driver.log_sync_plan().is_some()
-    }
-
-    /// Makes the log durable. The sync itself happens while the database goes on.
-    pub(super) fn sync_log(&self) {
-        let (plan, segment) = {
-            let driver = self.driver();
-            let Some(plan) = driver.log_sync_plan() else { return };
-            (plan, driver.disk().existing(File::Segment(plan.segment)))
-        };
-        let synced = segment.and_then(|segment| match segment {
-            Some(segment) => segment.sync_data().map_err(|error| super::real_disk::errno(&error)),
-            None => Err(Errno::ENOENT),
-        });
-        let mut driver = self.driver();
-        let synced = match synced {
-            Ok(()) if plan.directory => driver.disk().sync_directory(),
-            other => other,
-        };
-        match synced {
-            Ok(()) => driver.log_synced(plan),
-            Err(errno) => {
-                tracing::error!(name = %self.name(), "the database stops: {}", StopReason::LogSync(errno));
-                driver.log_sync_failed(errno);
-            }
-        }
-        self.publish(&driver);
-    }
-
-    /// Publishes transactions in the wal-index whose writer died after the commit and before it could do so itself.
-    /// Until then the next writer would write over them. With `look`, also where no writer has tried to yet.
-    pub(super) fn publish_in_doubt(&self, look: bool) {
-        let doubted = self.driver().database_mut().take_in_doubt();
-        if !doubted && !look {
-            return;
-        }
-        let Some((salt, end)) = self.driver().database().wal_end() else { return };
-        if !doubted && !self.is_unpublished(salt, end) {
-            return;
-        }
-        let mut applier = lock(&self.applier);
-        let Some(applier) = applier.as_mut() else { return };
-        match applier.publish_in_doubt(salt, end, IN_DOUBT_WAIT) {
-            Ok(true) => {
-                tracing::info!(name = %self.name(), "published the transactions of a writer that died")
-            }
-            Ok(false) => {}
-            // Somebody writes at the moment, so somebody is alive to publish; the next round looks again.
-            Err(ApplyError::Busy(_)) => {}
-            Err(error) => {
-                tracing::error!(name = %self.name(), "cannot publish committed transactions: {error}")
-            }
-        }
-    }
-
-    /// Whether the wal-index ends before the committed frames of this WAL do.
-    fn is_unpublished(&self, salt: [u32; 2], end: u64) -> bool {
-        let mut head = [0; wal_index::HEADER_LEN];
-        let read = self.disk.read_at(File::Shm, 0, &mut head);
-        let (Ok(wal_index::HEADER_LEN), Some(header)) = (read, wal_index::Header::decode(&head)) else {
-            return false;
-        };
-        let Some(page_size) = header.page_size else { return false };
-        let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
-        header.salt == salt && wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
-    }
-
-    /// Saves the point that recovery starts from and lets go of old transactions.
-    pub(super) fn keep_house(&self, retention: Retention) {
-        // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.
-        let Some(mut applier) = self.idle_applier() else { return };
-        if let Some(applier) = applier.as_mut() {
-            if let Err(error) = applier.checkpoint().and_then(|_| applier.sync()) {
-                tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
-            }
-        }
-        let mut driver = self.driver();
-        if let Err(errno) = driver.save() {
-            tracing::warn!(name = %self.name(), %errno, "cannot save the page checksums; the next start takes longer");
-        }
-        match driver.expire(retention, now().wall_ms) {
-            Ok(0) => {}
-            Ok(segments) => {
-                self.counters.removed(segments);
-                tracing::debug!(name = %self.name(), segments, "old transactions removed");
-            }
-            Err(errno) => tracing::warn!(name = %self.name(), %errno, "cannot remove old transactions"),
-        }
-    }
-
     /// Leaves everything so that the next start has nothing to recover. Nobody may have the database open.
     pub fn close(&self) -> Result<(), Errno> {
         if let Some(mut applier) = lock(&self.applier).take() {
@@ -455,7 +182,7 @@ impl Database {
     }
 
     /// The applier, unless it is at work.
-    fn idle_applier(&self) -> Option<MutexGuard<'_, Option<Applier>>> {
+    pub(super) fn idle_applier(&self) -> Option<MutexGuard<'_, Option<Applier>>> {
         match self.applier.try_lock() {
             Ok(applier) => Some(applier),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -484,7 +211,7 @@ impl Database {
     }
 
     /// Makes the driver's state known to those who do not lock it.
-    fn publish(&self, driver: &Driver<Arc<RealDisk>>) {
+    pub(super) fn publish(&self, driver: &Driver<Arc<RealDisk>>) {
         self.published.replace(Facts::of(driver.database(), driver.durable()));
     }
 
@@ -506,7 +233,7 @@ impl Database {
     }
 
     /// Has the log writer look at this database soon.
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.doorbell.ring(self.name());
         }
@@ -581,8 +308,4 @@ impl DatabaseFiles for Database {
     fn set_unseen_writes(&self, unseen: bool) {
         self.driver().database_mut().set_unseen_writes(unseen);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

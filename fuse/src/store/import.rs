@@ -10,7 +10,8 @@ use litefs_core::{
     Checksum, DatabaseName, Errno, File, PageNumber, PageSize, PageSums, Position, ReadAt, ltx,
 };
 
-use super::database::{Database, ReceiveError};
+use super::database::Database;
+use super::receive::ReceiveError;
 use super::scratch::scratch_file;
 use super::{Store, clock, lock};
 use crate::DatabaseFiles;

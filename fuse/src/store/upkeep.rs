@@ -1,0 +1,118 @@
+//! What the log writer's thread does for a database.
+
+use std::time::Duration;
+
+use litefs_core::database::StopReason;
+use litefs_core::log::Retention;
+use litefs_core::sqlite::{wal, wal_index};
+use litefs_core::{Disk, Errno, File, View};
+
+use super::clock::now;
+use super::database::Database;
+use super::lock;
+use crate::DatabaseFiles;
+use crate::apply::ApplyError;
+
+/// How long publishing for a writer that died waits for one that lives.
+const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
+
+impl Database {
+    /// Appends what is captured to the log; returns whether there is something to sync.
+    pub(super) fn append_pending(&self) -> bool {
+        let mut driver = self.driver();
+        let appended = driver.append_pending();
+        if let (Err(errno), Some(error)) = (appended, driver.take_append_error()) {
+            let name = self.name();
+            tracing::error!(%name, %errno, "commits are refused until the transaction log can be written: {error}");
+        }
+        self.publish(&driver);
+        driver.log_sync_plan().is_some()
+    }
+
+    /// Makes the log durable. The sync itself happens while the database goes on.
+    pub(super) fn sync_log(&self) {
+        let (plan, segment) = {
+            let driver = self.driver();
+            let Some(plan) = driver.log_sync_plan() else { return };
+            (plan, driver.disk().existing(File::Segment(plan.segment)))
+        };
+        let synced = segment.and_then(|segment| match segment {
+            Some(segment) => segment.sync_data().map_err(|error| super::real_disk::errno(&error)),
+            None => Err(Errno::ENOENT),
+        });
+        let mut driver = self.driver();
+        let synced = match synced {
+            Ok(()) if plan.directory => driver.disk().sync_directory(),
+            other => other,
+        };
+        match synced {
+            Ok(()) => driver.log_synced(plan),
+            Err(errno) => {
+                tracing::error!(name = %self.name(), "the database stops: {}", StopReason::LogSync(errno));
+                driver.log_sync_failed(errno);
+            }
+        }
+        self.publish(&driver);
+    }
+
+    /// Publishes transactions in the wal-index whose writer died after the commit and before it could do so itself.
+    /// Until then the next writer would write over them. With `look`, also where no writer has tried to yet.
+    pub(super) fn publish_in_doubt(&self, look: bool) {
+        let doubted = self.driver().database_mut().take_in_doubt();
+        if !doubted && !look {
+            return;
+        }
+        let Some((salt, end)) = self.driver().database().wal_end() else { return };
+        if !doubted && !self.is_unpublished(salt, end) {
+            return;
+        }
+        let mut applier = lock(&self.applier);
+        let Some(applier) = applier.as_mut() else { return };
+        match applier.publish_in_doubt(salt, end, IN_DOUBT_WAIT) {
+            Ok(true) => {
+                tracing::info!(name = %self.name(), "published the transactions of a writer that died")
+            }
+            Ok(false) => {}
+            // Somebody writes at the moment, so somebody is alive to publish; the next round looks again.
+            Err(ApplyError::Busy(_)) => {}
+            Err(error) => {
+                tracing::error!(name = %self.name(), "cannot publish committed transactions: {error}")
+            }
+        }
+    }
+
+    /// Whether the wal-index ends before the committed frames of this WAL do.
+    fn is_unpublished(&self, salt: [u32; 2], end: u64) -> bool {
+        let mut head = [0; wal_index::HEADER_LEN];
+        let read = self.disk.read_at(File::Shm, 0, &mut head);
+        let (Ok(wal_index::HEADER_LEN), Some(header)) = (read, wal_index::Header::decode(&head)) else {
+            return false;
+        };
+        let Some(page_size) = header.page_size else { return false };
+        let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
+        header.salt == salt && wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
+    }
+
+    /// Saves the point that recovery starts from and lets go of old transactions.
+    pub(super) fn keep_house(&self, retention: Retention) {
+        // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.
+        let Some(mut applier) = self.idle_applier() else { return };
+        if let Some(applier) = applier.as_mut() {
+            if let Err(error) = applier.checkpoint().and_then(|_| applier.sync()) {
+                tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
+            }
+        }
+        let mut driver = self.driver();
+        if let Err(errno) = driver.save() {
+            tracing::warn!(name = %self.name(), %errno, "cannot save the page checksums; the next start takes longer");
+        }
+        match driver.expire(retention, now().wall_ms) {
+            Ok(0) => {}
+            Ok(segments) => {
+                self.counters.removed(segments);
+                tracing::debug!(name = %self.name(), segments, "old transactions removed");
+            }
+            Err(errno) => tracing::warn!(name = %self.name(), %errno, "cannot remove old transactions"),
+        }
+    }
+}
