@@ -3,6 +3,7 @@
 mod bring_together;
 mod preserve;
 mod recover;
+mod verdict;
 mod verify;
 mod wal_scan;
 
@@ -12,7 +13,8 @@ use alloc::vec::Vec;
 pub use bring_together::{checkpoint_wal, roll_back_journal};
 pub use preserve::Preserve;
 pub use recover::{OpenError, Recovered};
-pub use verify::{Finding, Unfinished, Verdict, verify};
+pub use verdict::{Finding, Unfinished, Verdict};
+pub use verify::verify;
 
 use crate::database::{
     Admission, Applied, ApplyError, Authority, Database, Effect, Received, Request, StopReason,
