@@ -12,9 +12,10 @@ use super::{Driver, StoredFile};
 use crate::database::{Database, JournalMode, Options, State};
 use crate::log::{AppendError, Damage, Log, Stored};
 use crate::sqlite::header::DatabaseHeader;
+use crate::sqlite::journal::JournalReader;
 use crate::sqlite::wal::{self, WalHeader};
 use crate::{
-    Checksum, Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, ReadAt,
+    Checksum, Disk, Errno, File, FileView, Now, PageNumber, PageSize, PageSource, PageSums, Position, ReadAt,
     SavedSums, Transaction, Txid, View, ltx,
 };
 
@@ -106,6 +107,7 @@ impl<D: Disk> Driver<D> {
         now: Now,
     ) -> Result<(Self, Recovered), OpenError> {
         let mut recovery = Recovery::begin(disk, options, segment_len_max, now)?;
+        recovery.load_sums()?;
         recovery.end_journal(super_journal_exists)?;
         if recovery.needs_work()? {
             recovery.recover()?;
@@ -120,7 +122,7 @@ struct Recovery<D> {
     options: Options,
     now: Now,
     log: Log,
-    /// The saved checksums, unless they do not fit the log.
+    /// The saved checksums, unless they do not fit the log. Once loaded, the state has those of the log's end.
     saved: Option<SavedSums>,
     /// The database file may be ahead of the log.
     adopt: bool,
@@ -186,13 +188,42 @@ impl<D: Disk> Recovery<D> {
                 self.adopt = true;
                 return Ok(());
             }
-            self.report.rolled_back = roll_back_journal(&self.disk)?;
+            self.report.rolled_back = self.roll_back()?;
         }
         if !self.report.rolled_back {
             self.disk.remove(File::Journal)?;
             self.disk.sync_directory()?;
         }
         Ok(())
+    }
+
+    /// Rolls the journal's transaction back. Returns whether there was one.
+    fn roll_back(&self) -> Result<bool, OpenError> {
+        if self.saved.is_none() {
+            return Ok(roll_back_journal(&self.disk)?);
+        }
+        // A page that is as the log says needs no journal. That matters where a loss of power tore the journal's own
+        // record of it, which SQLite's checksums do not always notice.
+        let journal_len = self.disk.len(File::Journal)?.unwrap_or(0);
+        let mut reader = JournalReader::new(FileView { view: &self.disk, file: File::Journal }, journal_len)?;
+        let hot = reader.is_hot();
+        while let Some((page, content)) = reader.next()? {
+            let Ok(page_size) = PageSize::new(u32::try_from(content.len()).unwrap_or(0)) else { break };
+            let found = self.page_sum(page_size, page, PageSource::Database)?;
+            if found != self.state.sums.get(page) {
+                self.disk.write_at(File::Database, page_size.offset_of(page), content)?;
+            }
+        }
+        Ok(hot)
+    }
+
+    /// Takes the saved checksums into the state and brings them to the end of the log.
+    fn load_sums(&mut self) -> Result<(), OpenError> {
+        let Some(saved) = &self.saved else { return Ok(()) };
+        let after = saved.position.txid;
+        self.state.page_size = Some(saved.page_size);
+        self.state.sums = saved.sums.clone();
+        self.follow_log(after, false)
     }
 
     /// Whether anything but loading the saved state is to be done.
@@ -207,8 +238,6 @@ impl<D: Disk> Recovery<D> {
         if !clean {
             return Ok(true);
         }
-        self.state.page_size = Some(saved.page_size);
-        self.state.sums = saved.sums.clone();
         self.state.journal_mode = self.header()?.map_or(JournalMode::Rollback, |header| mode_of(&header));
         Ok(false)
     }
@@ -216,9 +245,6 @@ impl<D: Disk> Recovery<D> {
     fn recover(&mut self) -> Result<(), OpenError> {
         self.found_len = self.disk.len(File::Database)?.unwrap_or(0);
         if let Some(saved) = self.saved.take() {
-            self.state.page_size = Some(saved.page_size);
-            self.state.sums = saved.sums;
-            self.follow_log(saved.position.txid, false)?;
             self.capture_wal()?;
             if self.adopt {
                 self.backfill_wal()?;
