@@ -1,0 +1,88 @@
+//! Following the log.
+
+use alloc::vec::Vec;
+
+use super::{OpenError, Recovery, database_len};
+use crate::drive::StoredFile;
+use crate::log::Stored;
+use crate::{Checksum, Disk, File, PageNumber, PageSize, PageSums, ReadAt, Txid, ltx};
+
+impl<D: Disk> Recovery<D> {
+    /// Goes through the log after `after`: takes the pages' checksums into the state or, with `write`, their content
+    /// into the database file.
+    pub(super) fn follow_log(&mut self, after: Txid, write: bool) -> Result<(), OpenError> {
+        let stored: Vec<Stored> = match self.log.after(after) {
+            Some(stored) => stored.copied().collect(),
+            // Only with no saved checksums: then the log is gone through from its beginning.
+            None => self
+                .log
+                .after(self.log.first().map_or(Txid::ZERO, |first| first.min_txid.prev()))
+                .map_or_else(Vec::new, |stored| stored.copied().collect()),
+        };
+        for stored in stored {
+            self.follow_file(stored, write)?;
+            self.report.redone += usize::from(write);
+        }
+        Ok(())
+    }
+
+    pub(super) fn follow_file(&mut self, stored: Stored, write: bool) -> Result<(), OpenError> {
+        let damaged = |reason| OpenError::Log { from: stored.min_txid, to: stored.post.txid, reason };
+        let file = StoredFile::new(&self.disk, stored);
+        let mut decoder = ltx::Decoder::new();
+        let mut chunk = alloc::vec![0; 64 * 1024];
+        let mut offset = 0;
+        let mut page_size = PageSize::MIN;
+        loop {
+            while let Some(item) = decoder.next().map_err(damaged)? {
+                match item {
+                    ltx::Item::Header(header) => {
+                        page_size = header.page_size;
+                        if !write {
+                            if header.is_snapshot() || self.state.page_size != Some(page_size) {
+                                self.state.sums = PageSums::default();
+                            }
+                            self.state.page_size = Some(page_size);
+                            self.state.sums.resize(header.commit);
+                        }
+                    }
+                    ltx::Item::Page { number, data } if write => {
+                        if page_size.offset_of(number) + u64::from(page_size.get()) > self.found_len {
+                            self.regrown.insert(number);
+                        }
+                        self.disk.write_at(File::Database, page_size.offset_of(number), data)?;
+                    }
+                    ltx::Item::Page { number, data } => {
+                        self.state.sums.set(number, Checksum::of_page(number, data));
+                    }
+                    // The file gets its length at the end of all: were it shorter for a while, a crash could not tell that
+                    // from a file that was truncated.
+                    ltx::Item::End(_) => {}
+                }
+            }
+            let read = file.read_at(offset, &mut chunk)?;
+            if read == 0 {
+                return decoder.finish().map_err(damaged);
+            }
+            decoder.feed(&chunk[..read]);
+            offset += read as u64;
+        }
+    }
+
+    /// Gives the database file the length that the log says.
+    pub(super) fn trim_file(&self) -> Result<(), OpenError> {
+        let Some(page_size) = self.state.page_size else { return Ok(()) };
+        Ok(self.disk.set_len(File::Database, database_len(page_size, &self.state.sums))?)
+    }
+
+    /// Checks that the database file has every page it should: it reached to it before, or the log brought it back.
+    pub(super) fn check_whole(&self) -> Result<(), OpenError> {
+        let Some(page_size) = self.state.page_size else { return Ok(()) };
+        let whole = u32::try_from(self.found_len / u64::from(page_size.get())).unwrap_or(u32::MAX);
+        let mut lost = (whole.saturating_add(1)..=self.state.sums.page_count()).filter_map(PageNumber::new);
+        match lost.find(|page| !self.regrown.contains(page) && *page != page_size.lock_page()) {
+            Some(page) => Err(OpenError::Short { found_len: self.found_len, page, expected: self.log.end() }),
+            None => Ok(()),
+        }
+    }
+}
