@@ -313,7 +313,8 @@ impl Applier {
     pub(super) fn attach(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
         if self.wal.is_none() {
             self.check_journal()?;
-            self.wal = Some(WalWriter::attach(&self.context, deadline)?);
+            let identity = self.open.as_ref().ok_or_else(not_open)?.identity;
+            self.wal = Some(WalWriter::attach(&self.context, identity, deadline)?);
         }
         Ok(())
     }

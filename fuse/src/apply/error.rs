@@ -17,6 +17,8 @@ pub enum Lock {
     WalIndex,
     /// Readers hold on to the WAL, which a change of the page size has to empty first.
     Readers,
+    /// The database was deleted, and another one has taken its name.
+    Replaced,
 }
 
 impl fmt::Display for Lock {
@@ -27,6 +29,7 @@ impl fmt::Display for Lock {
             Self::Write => "a process is writing to the WAL or checkpointing it",
             Self::WalIndex => "a process is setting up the wal-index",
             Self::Readers => "readers keep the WAL from being emptied, as a new page size needs",
+            Self::Replaced => "a process is replacing it",
         })
     }
 }

@@ -3,7 +3,7 @@ use std::fs::File;
 use litefs_core::Errno;
 use litefs_core::sqlite::lock::{CHECKPOINT_BYTE, DMS_BYTE, READ_BYTES, RECOVER_BYTE, WRITE_BYTE};
 
-use super::ofd_lock::{LockKind, LockRange, OfdLock, try_lock, unlock};
+use super::ofd_lock::{LockKind, LockRange, OfdLock, is_locked_by_others, try_lock, unlock};
 
 /// SQLite's locks on the wal-index, each one byte of the file (WAL-mode file format 2.3).
 #[derive(Debug)]
@@ -21,6 +21,11 @@ impl ShmLock {
     /// Takes the lock of those who have the wal-index mapped, alone; false if anybody else has it mapped.
     pub(super) fn only_user(&self) -> Result<bool, Errno> {
         try_lock(&self.file, byte(DMS_BYTE), LockKind::Write)
+    }
+
+    /// Whether anybody else has the wal-index mapped. Takes nothing.
+    pub(super) fn has_users(&self) -> Result<bool, Errno> {
+        is_locked_by_others(&self.file, byte(DMS_BYTE))
     }
 
     /// Takes the lock of those who have the wal-index mapped, as one of many; false while another sets it up.

@@ -6,7 +6,7 @@ use litefs_core::File as Kind;
 use litefs_core::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader};
 use litefs_core::sqlite::wal_index::Header;
 
-use super::context::{Context, random};
+use super::context::{Context, FileIdentity, random};
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
 use super::shm_map::ShmMap;
@@ -20,7 +20,13 @@ impl WalWriter {
     ///
     /// What other connections have published is taken over; where there is nothing, the wal-index is rebuilt from the
     /// WAL. Transactions that are whole in the WAL but were not published, because their writer died, are published.
-    pub(super) fn attach(context: &Context, deadline: Deadline) -> Result<Self, ApplyError> {
+    ///
+    /// `database` is locked with SHARED: as long as it has its name, the files beside it are not replaced.
+    pub(super) fn attach(
+        context: &Context,
+        database: FileIdentity,
+        deadline: Deadline,
+    ) -> Result<Self, ApplyError> {
         let shm = ShmLock::new(context.open_or_create_in_mount(Kind::Shm)?);
         let seen = context.open_or_create_in_mount(Kind::Wal)?;
         let lock = ApplyError::errno;
@@ -33,6 +39,10 @@ impl WalWriter {
         }
         let map = ShmMap::new(context.open_shm_to_map()?, 1).map_err(lock("map", Kind::Shm))?;
         let wal = context.open_backing(Kind::Wal)?;
+        if context.database_identity()? != Some(database) {
+            // These are the files of another database, whose locks are not held.
+            return Err(ApplyError::Busy(Lock::Replaced));
+        }
         let wal_len = wal.metadata().map_err(ApplyError::io("look at", Kind::Wal))?.len();
         let published = Header::default();
         let index = WalIndex::new(map);

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use litefs_core::{Errno, File as Kind};
+
 use super::ApplyError;
 use super::applier::Applier;
 use super::deadline::Deadline;
+use super::shm_lock::ShmLock;
 use super::wal_writer::WalWriter;
 
 impl Applier {
     /// Publishes transactions that were accepted up to byte `accepted_end` of the WAL with these salts, but that the
-    /// writer died before it could show to others. True when there were any.
+    /// writer died before it could show to others. True when there were any and somebody to show them to.
     ///
     /// # Errors
     /// [`ApplyError::Busy`] while a program writes or checkpoints; [`ApplyError::InDoubtLost`] when the frames are not
@@ -21,8 +24,11 @@ impl Applier {
         wait: Duration,
     ) -> Result<bool, ApplyError> {
         let deadline = Deadline::after(wait);
-        self.open()?;
         let was_attached = self.wal.is_some();
+        if !was_attached && !self.index_has_users()? {
+            return Ok(false);
+        }
+        self.open()?;
         let published = self.share(deadline).and_then(|()| self.attach(deadline));
         let end = self.wal.as_ref().map(WalWriter::end);
         let in_doubt = self.wal.as_ref().is_some_and(WalWriter::found_unpublished);
@@ -35,6 +41,18 @@ impl Applier {
                 Err(ApplyError::InDoubtLost { accepted_end, found_end })
             }
             _ => Ok(in_doubt && !was_attached),
+        }
+    }
+
+    /// Whether a program has the wal-index mapped. If not, the next one that comes finds in the WAL what was not published,
+    /// and must not meet our locks there.
+    fn index_has_users(&self) -> Result<bool, ApplyError> {
+        match self.context.open_in_mount(Kind::Shm) {
+            Ok(shm) => {
+                ShmLock::new(shm).has_users().map_err(ApplyError::errno("look at the locks of", Kind::Shm))
+            }
+            Err(ApplyError::Io { errno: Errno::ENOENT, .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -63,7 +63,7 @@ impl Database {
             return;
         }
         let Some((salt, end)) = self.driver().database().wal_end() else { return };
-        if !doubted && !self.is_unpublished(salt, end) {
+        if !self.is_unpublished(salt, end, doubted) {
             return;
         }
         let mut applier = lock(&self.applier);
@@ -75,22 +75,29 @@ impl Database {
             Ok(false) => {}
             // Somebody writes at the moment, so somebody is alive to publish; the next round looks again.
             Err(ApplyError::Busy(_)) => {}
+            // The WAL is gone, and everything in it was copied to where it belongs.
+            Err(_) if self.driver().database().wal_end().is_none_or(|(now, _)| now != salt) => {}
             Err(error) => {
                 tracing::error!(name = %self.name(), "cannot publish committed transactions: {error}")
             }
         }
     }
 
-    /// Whether the wal-index ends before the committed frames of this WAL do.
-    fn is_unpublished(&self, salt: [u32; 2], end: u64) -> bool {
+    /// Whether the wal-index ends before the committed frames of this WAL do. Where it has another WAL, `doubted` decides:
+    /// it can be one that is about to begin, or the one before. A wal-index that is not valid shows nothing to anybody,
+    /// and whoever needs it sets it up anew from the WAL.
+    fn is_unpublished(&self, salt: [u32; 2], end: u64, doubted: bool) -> bool {
         let mut head = [0; wal_index::HEADER_LEN];
         let read = self.disk.read_at(File::Shm, 0, &mut head);
         let (Ok(wal_index::HEADER_LEN), Some(header)) = (read, wal_index::Header::decode(&head)) else {
             return false;
         };
-        let Some(page_size) = header.page_size else { return false };
+        if header.salt != salt {
+            return doubted;
+        }
+        let Some(page_size) = header.page_size else { return doubted };
         let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
-        header.salt == salt && wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
+        wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
     }
 
     /// Saves the point that recovery starts from and lets go of old transactions.
