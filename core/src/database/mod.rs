@@ -271,6 +271,11 @@ impl Database {
         self.backfilled
     }
 
+    /// Everything committed is in the database file, though perhaps not durably.
+    pub fn checkpointed(&mut self) {
+        self.backfilled = self.position;
+    }
+
     /// The mark of writes without a journal was taken away: everything in the database file is in the log.
     pub fn unjournaled_cleared(&mut self) {
         self.marked_unjournaled = false;

@@ -20,7 +20,7 @@ use crate::database::{
     Admission, Applied, ApplyError, Authority, Database, Effect, Received, Request, StopReason,
 };
 use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
-use crate::sqlite::wal;
+use crate::sqlite::{wal, wal_index};
 use crate::{Checksum, Disk, Errno, File, Now, PageNumber, PageSource, Position, ReadAt, SavedSums, View};
 
 /// One database: its machine, its log and its disk.
@@ -326,6 +326,7 @@ impl<D: Disk> Driver<D> {
         if unsettled || self.database_sync_failed || self.database.stopped().is_some() {
             return Ok(());
         }
+        self.look_for_checkpoint()?;
         let base = self.database.backfilled();
         if base == self.base {
             return Ok(());
@@ -342,6 +343,30 @@ impl<D: Disk> Driver<D> {
             self.disk.remove(File::Unjournaled)?;
             self.disk.sync_directory()?;
             self.database.unjournaled_cleared();
+        }
+        Ok(())
+    }
+
+    /// Takes note where a checkpoint has copied everything in the WAL to the database file. While connections stay open
+    /// the WAL may go on like that for long without being begun again.
+    fn look_for_checkpoint(&mut self) -> Result<(), Errno> {
+        let Some((salt, end)) = self.database.wal_end() else { return Ok(()) };
+        let mut index = [0; wal_index::BACKFILL_OFFSET + 4];
+        if self.disk.read_at(File::Shm, 0, &mut index)? < index.len() {
+            return Ok(());
+        }
+        let (first, rest) = index.split_at(wal_index::HEADER_LEN);
+        let (second, backfill) = rest.split_at(wal_index::HEADER_LEN);
+        let header = first.first_chunk().and_then(wal_index::Header::decode);
+        let (Some(header), Some(backfill)) = (header.filter(|_| first == second), backfill.first_chunk())
+        else {
+            return Ok(());
+        };
+        let Some(page_size) = header.page_size.filter(|_| header.salt == salt) else { return Ok(()) };
+        let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
+        let index_end = wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len;
+        if index_end == end && u32::from_le_bytes(*backfill) == header.max_frame {
+            self.database.checkpointed();
         }
         Ok(())
     }

@@ -194,3 +194,29 @@ pub(crate) fn journal_of(pages: &[(u32, Vec<u8>)], original_pages: u32) -> Vec<u
     }
     out
 }
+
+#[test]
+fn checkpoint_that_leaves_the_wal_in_use_moves_the_point_that_recovery_starts_from() {
+    use litefs_core::sqlite::wal_index;
+    let (disk, mut driver, mut wal) = wal_database();
+    wal.write(&mut driver, 2, 2, &filled(5)).unwrap();
+    driver.save().unwrap();
+    assert_ne!(driver.base(), driver.position());
+
+    let header = wal_index::Header {
+        change: 1,
+        byte_order: litefs_core::sqlite::wal::ByteOrder::Little,
+        page_size: Some(litefs_core::PageSize::MIN),
+        max_frame: 1,
+        page_count: 2,
+        frame_checksum: litefs_core::sqlite::wal::WalChecksum::default(),
+        salt: driver.database().wal_end().unwrap().0,
+    }
+    .encode();
+    for (backfilled, moves) in [(0, false), (1, true)] {
+        let index = [&header[..], &header[..], &u32::to_le_bytes(backfilled)[..]].concat();
+        disk.replace(File::Shm, index);
+        driver.save().unwrap();
+        assert_eq!(driver.base() == driver.position(), moves, "{backfilled} of 1 frames");
+    }
+}
