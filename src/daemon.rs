@@ -168,6 +168,7 @@ impl Running {
                 age_ms: config.data.retention.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
                 size: config.data.retention_size,
             },
+            retention_interval: config.data.retention_monitor_interval,
             strict_verify: config.strict_verify,
         };
         let fuse_options = FuseOptions {

@@ -51,6 +51,7 @@ impl Left {
             node_id: NodeId::new(7),
             compress: false,
             retention: Retention { age_ms: None, size: None },
+            retention_interval: None,
             strict_verify: false,
         })
     }

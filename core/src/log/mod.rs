@@ -16,6 +16,9 @@ pub use segment::SEGMENT_HEADER_LEN;
 
 use crate::{Checksum, Disk, Errno, File, PageSource, Position, ReadAt, Transaction, Txid, ltx};
 
+/// How many segments cover the time that transactions are kept, at least.
+const SEGMENTS_PER_AGE: i64 = 4;
+
 /// Bytes of an LTX file that are collected before they are written, where it is larger than that.
 const WRITE_CHUNK: usize = 256 * 1024;
 
@@ -44,7 +47,8 @@ struct Segment {
     number: u64,
     /// Bytes in use.
     len: u64,
-    /// The time of its newest transaction, in milliseconds since the Unix epoch.
+    /// The times of its oldest and its newest transaction, in milliseconds since the Unix epoch.
+    oldest_ms: i64,
     newest_ms: i64,
     /// The last transaction in it.
     max_txid: Txid,
@@ -118,6 +122,8 @@ pub struct Log {
     end: Position,
     durable: Position,
     coverage: Option<WalCoverage>,
+    /// The next entry begins a new segment, because the newest has grown old.
+    rotate: bool,
     /// Something was appended since the last sync.
     dirty: bool,
     /// Entries that were appended since the log was opened.
@@ -140,6 +146,7 @@ impl Log {
             end: Position::ZERO,
             durable: Position::ZERO,
             coverage: None,
+            rotate: false,
             dirty: false,
             appends: 0,
             directory_dirty: false,
@@ -396,6 +403,11 @@ impl Log {
     pub fn expire(&mut self, retention: Retention, now_ms: i64, keep_after: Txid) -> Vec<u64> {
         // A database that is not written for a while needs no buffers.
         self.encoder = None;
+        // Segments go as a whole, so a few of them must cover the time that is kept.
+        self.rotate = retention
+            .age_ms
+            .zip(self.segments.back())
+            .is_some_and(|(age, newest)| newest.oldest_ms < now_ms - age / SEGMENTS_PER_AGE);
         let mut expired = Vec::new();
         let mut size = self.size();
         while self.segments.len() > 1 {
@@ -421,7 +433,8 @@ impl Log {
 
     /// The offset of the next entry, after beginning a new segment if the newest is full.
     fn begin_entry<D: Disk>(&mut self, disk: &D) -> Result<u64, Errno> {
-        if let Some(newest) = self.segments.back().filter(|newest| newest.len < self.segment_len_max) {
+        let room = |newest: &&Segment| newest.len < self.segment_len_max && !self.rotate;
+        if let Some(newest) = self.segments.back().filter(room) {
             return Ok(newest.len);
         }
         // Only the newest segment may have unsynced entries, so that recovery looks for a torn end in one place.
@@ -432,9 +445,11 @@ impl Log {
         self.segments.push_back(Segment {
             number,
             len: SEGMENT_HEADER_LEN as u64,
+            oldest_ms: i64::MAX,
             newest_ms: i64::MIN,
             max_txid: Txid::ZERO,
         });
+        self.rotate = false;
         self.directory_dirty = true;
         Ok(SEGMENT_HEADER_LEN as u64)
     }
@@ -464,6 +479,7 @@ impl Log {
         }
         self.end = header.post;
         let Some(newest) = self.segments.back_mut() else { return };
+        newest.oldest_ms = newest.oldest_ms.min(header.timestamp_ms);
         newest.newest_ms = newest.newest_ms.max(header.timestamp_ms);
         newest.max_txid = header.post.txid;
         self.entries.push_back(Stored {

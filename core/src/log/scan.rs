@@ -172,7 +172,13 @@ impl Scan {
 }
 
 fn empty(number: u64) -> Segment {
-    Segment { number, len: SEGMENT_HEADER_LEN as u64, newest_ms: i64::MIN, max_txid: Txid::ZERO }
+    Segment {
+        number,
+        len: SEGMENT_HEADER_LEN as u64,
+        oldest_ms: i64::MAX,
+        newest_ms: i64::MIN,
+        max_txid: Txid::ZERO,
+    }
 }
 
 /// Decodes an LTX file in a segment, to see whether all of it reached the disk.

@@ -220,3 +220,26 @@ fn checkpoint_that_leaves_the_wal_in_use_moves_the_point_that_recovery_starts_fr
         assert_eq!(driver.base() == driver.position(), moves, "{backfilled} of 1 frames");
     }
 }
+
+#[test]
+fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
+    use litefs_core::log::Retention;
+    let (disk, mut driver, mut wal) = wal_database();
+    let retention = Retention { age_ms: Some(4_000), size: None };
+    let mut later = NOW;
+    for byte in 0..6 {
+        wal.write(&mut driver, 2, 2, &filled(10 + byte)).unwrap();
+        driver.append_pending().unwrap();
+        later.wall_ms += 2_000;
+        assert_eq!(driver.expire(retention, later.wall_ms), Ok(0), "nothing is saved: all of it is needed");
+    }
+    let segments = disk.files().iter().filter(|file| matches!(file, File::Segment(_))).count();
+    assert!(segments > 1, "an old segment is not appended to for ever");
+    driver.request(Request::Remove(File::Wal), NOW).unwrap();
+    driver.save().unwrap();
+    later.wall_ms += 60_000;
+    assert!(driver.expire(retention, later.wall_ms).unwrap() > 0);
+    let position = driver.position();
+    let (reopened, recovered) = open(&disk.fork());
+    assert_eq!((reopened.position(), recovered.captured, recovered.redone), (position, 0, 0));
+}

@@ -15,7 +15,7 @@ const ROUND: Duration = Duration::from_micros(500);
 /// How long a transaction may be not durable that nobody asked to be.
 const LAZY_SYNC: Duration = Duration::from_secs(1);
 
-/// How often recovery points are saved and old transactions removed.
+/// How often recovery points are saved.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// Somebody who wants to know what happens to the databases. Called on the log writer's thread; must not block.
@@ -96,11 +96,12 @@ impl LogWriter {
         doorbell: Arc<Doorbell>,
         registry: std::sync::Weak<dyn Registry>,
         retention: Retention,
+        retention_interval: Option<Duration>,
     ) -> std::io::Result<Self> {
         let bell = Arc::clone(&doorbell);
         let thread = thread::Builder::new()
             .name("litefs-log".to_owned())
-            .spawn(move || run(&bell, &registry, retention))?;
+            .spawn(move || run(&bell, &registry, retention, retention_interval))?;
         Ok(Self { doorbell, thread: Some(thread) })
     }
 
@@ -112,10 +113,16 @@ impl LogWriter {
     }
 }
 
-fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention: Retention) {
+fn run(
+    doorbell: &Doorbell,
+    registry: &std::sync::Weak<dyn Registry>,
+    retention: Retention,
+    retention_interval: Option<Duration>,
+) {
     let mut unsynced: BTreeSet<DatabaseName> = BTreeSet::new();
     let mut sync_due = Instant::now() + LAZY_SYNC;
     let mut house_due = Instant::now() + HOUSEKEEPING;
+    let mut expired = Instant::now();
     loop {
         let deadline = if unsynced.is_empty() { house_due } else { sync_due.min(house_due) };
         let (rang, stopping) = doorbell.wait(deadline);
@@ -149,9 +156,13 @@ fn run(doorbell: &Doorbell, registry: &std::sync::Weak<dyn Registry>, retention:
             return;
         }
         if Instant::now() >= house_due {
+            let expire = retention_interval.is_some_and(|interval| expired.elapsed() >= interval);
+            if expire {
+                expired = Instant::now();
+            }
             for database in registry.all() {
                 database.publish_in_doubt(true);
-                database.keep_house(retention);
+                database.keep_house(expire.then_some(retention));
             }
             house_due = Instant::now() + HOUSEKEEPING;
         }

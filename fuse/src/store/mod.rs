@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 pub use clock::now;
 pub use counts::Counts;
@@ -60,6 +61,9 @@ pub struct StoreOptions {
     pub compress: bool,
     /// How long transactions are kept.
     pub retention: Retention,
+    /// How often it is looked for transactions that retention does not keep; `None` is never. Not more often than every
+    /// ten seconds.
+    pub retention_interval: Option<Duration>,
     /// Read and compare the whole database after each transaction: slow, to find out where damage comes from.
     pub strict_verify: bool,
 }
@@ -147,7 +151,12 @@ impl Store {
             lock(&store.databases).insert(name, database);
         }
         let registry: Weak<Self> = Arc::downgrade(&store);
-        let writer = LogWriter::start(Arc::clone(&store.doorbell), registry, options.retention);
+        let writer = LogWriter::start(
+            Arc::clone(&store.doorbell),
+            registry,
+            options.retention,
+            options.retention_interval,
+        );
         *lock(&store.log_writer) = Some(writer.map_err(StoreError::Thread)?);
         Ok(store)
     }

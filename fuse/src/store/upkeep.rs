@@ -100,8 +100,8 @@ impl Database {
         wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
     }
 
-    /// Saves the point that recovery starts from and lets go of old transactions.
-    pub(super) fn keep_house(&self, retention: Retention) {
+    /// Saves the point that recovery starts from and, with `retention`, lets go of old transactions.
+    pub(super) fn keep_house(&self, retention: Option<Retention>) {
         // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.
         let Some(mut applier) = self.idle_applier() else { return };
         if let Some(applier) = applier.as_mut() {
@@ -113,6 +113,7 @@ impl Database {
         if let Err(errno) = driver.save() {
             tracing::warn!(name = %self.name(), %errno, "cannot save the page checksums; the next start takes longer");
         }
+        let Some(retention) = retention else { return };
         match driver.expire(retention, now().wall_ms) {
             Ok(0) => {}
             Ok(segments) => {

@@ -20,6 +20,7 @@ fn primary(data_dir: &Path) -> Arc<Store> {
         node_id: NodeId::new(1),
         compress: true,
         retention: Retention { age_ms: None, size: None },
+        retention_interval: None,
         strict_verify: true,
     })
     .unwrap();

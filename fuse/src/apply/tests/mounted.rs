@@ -26,6 +26,7 @@ impl Node {
             node_id: NodeId::new(2),
             compress: true,
             retention: Retention { age_ms: None, size: None },
+            retention_interval: None,
             strict_verify: true,
         })
         .unwrap();
