@@ -67,6 +67,11 @@ impl Node {
     /// Starts the process and waits until programs may use the mount.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.launch()?;
+        self.wait_until_ready()
+    }
+
+    /// Waits until the node has its role: before, a primary's mount answers but cannot be written to.
+    pub(crate) fn wait_until_ready(&self) -> anyhow::Result<()> {
         self.wait_for("to be ready", || Ok(fs::read_to_string(self.log())?.contains(READY).then_some(())))
     }
 
