@@ -212,6 +212,7 @@ impl Running {
 
     /// Stops everything in the order in which one part needs another.
     async fn stop(self) -> anyhow::Result<()> {
+        self.store.leave();
         self.stopper.stop();
         for task in self.tasks {
             task.await.context("a network task failed")?;

@@ -40,6 +40,8 @@ pub struct Database {
     driver: Mutex<Driver<Arc<RealDisk>>>,
     /// The log writer knows that there is work.
     rung: AtomicBool,
+    /// The node stops: nothing is waited for any more.
+    leaving: AtomicBool,
     /// Where files without names can be made.
     pub(super) scratch_dir: PathBuf,
     /// The whole database is read and compared after each transaction.
@@ -80,6 +82,7 @@ impl Database {
             disk,
             driver: Mutex::new(driver),
             rung: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
             strict_verify,
             counters: Counters::default(),
@@ -225,6 +228,16 @@ impl Database {
         if before.durable != facts.durable {
             watcher.durable(&self.name(), facts.durable);
         }
+    }
+
+    /// Has received transactions wait for nobody any more. One that cannot be applied stays in the log, from which the
+    /// next start applies it.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Takes note that the log writer is about to look.

@@ -215,6 +215,14 @@ impl Store {
         *slot = Some(Box::new(equip));
     }
 
+    /// Prepares the end: received transactions do not wait for programs or for space any more. What is in the log and
+    /// not applied is applied at the next start.
+    pub fn leave(&self) {
+        for database in self.all() {
+            database.leave();
+        }
+    }
+
     /// Takes the appliers away again, with all they hold of the mount.
     pub fn unequip(&self) {
         *lock(&self.equip) = None;

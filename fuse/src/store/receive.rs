@@ -83,11 +83,11 @@ impl Database {
             match applier.apply(change, APPLY_WAIT) {
                 Ok(applied) => break applied,
                 // It is in the log: there is no way back, only waiting for whoever is in the way, or for space.
-                Err(ApplyError::Busy(lock)) => {
+                Err(ApplyError::Busy(lock)) if !self.is_leaving() => {
                     let name = self.name();
                     tracing::warn!(%name, %lock, waited = ?started.elapsed(), "a received transaction waits for a program");
                 }
-                Err(error) if error.is_for_want_of_space() => {
+                Err(error) if error.is_for_want_of_space() && !self.is_leaving() => {
                     let name = self.name();
                     tracing::error!(%name, waited = ?started.elapsed(), "a received transaction waits for space: {error}");
                     std::thread::sleep(SPACE_WAIT);
