@@ -102,7 +102,7 @@ fn byte_that_changed_on_the_way_is_noticed_and_sent_again() {
         Arc::new(move |passed, piece| {
             // Beyond the headers of the answer, on the first few connections.
             if passed > 20_000
-                && times.fetch_add(1, Ordering::Relaxed) % 7 == 0
+                && times.fetch_add(1, Ordering::Relaxed).is_multiple_of(7)
                 && times.load(Ordering::Relaxed) < 40
             {
                 let middle = piece.len() / 2;

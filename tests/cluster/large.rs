@@ -16,10 +16,10 @@ fn lock_page_is_left_out() {
     }
     let mut cluster = Cluster::start(2);
     let connection = open(cluster.primary(), "app.db");
-    run(&connection, "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; CREATE TABLE t (x)");
+    run(&connection, "PRAGMA page_size=65536; CREATE TABLE t (x)");
     set_mode(&connection, "wal");
     for _ in 0..2 {
-        run(&connection, "INSERT INTO t VALUES (zeroblob(530000000))");
+        run(&connection, "INSERT INTO t VALUES (zeroblob(545000000))");
     }
     run(&connection, "INSERT INTO t VALUES ('beyond the lock page')");
     assert!(query::<u32>(&connection, "PRAGMA page_count") > LOCK_PAGE_OFFSET / 65536 + 1);

@@ -78,6 +78,48 @@ fn snapshot_of_a_reader_stays_while_transactions_arrive_in_wal_mode() {
     assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 200);
 }
 
+/// A replica on which a program keeps transactions from being applied in rollback mode.
+fn held_up() -> (Cluster, Connection, Connection) {
+    let cluster = Cluster::start(2);
+    let writer = open(cluster.primary(), "held.db");
+    run(&writer, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+    crate::support::await_same_position(cluster.primary(), cluster.replica(), "held.db");
+    let reader = open(cluster.replica(), "held.db");
+    run(&reader, "BEGIN");
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 1);
+    run(&writer, "INSERT INTO t VALUES (2)");
+    (cluster, writer, reader)
+}
+
+#[test]
+fn reader_in_rollback_mode_holds_up_its_own_database_only() {
+    let (mut cluster, _writer, reader) = held_up();
+    let other = open(cluster.primary(), "other.db");
+    run(&other, "CREATE TABLE t (x)");
+    for number in 0..20 {
+        run(&other, &format!("INSERT INTO t VALUES ({number})"));
+    }
+    assert_replicated(cluster.primary(), cluster.replica(), "other.db");
+    // A node that joins is not held up by it either.
+    cluster.add().start();
+    assert_replicated(cluster.primary(), &cluster.nodes[2], "held.db");
+    // The reader sees its snapshot to the end, and what came after it then.
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 1);
+    run(&reader, "COMMIT");
+    assert_replicated(cluster.primary(), cluster.replica(), "held.db");
+    assert_eq!(query::<u32>(&reader, "SELECT count(*) FROM t"), 2);
+}
+
+#[test]
+fn replica_stops_while_a_program_holds_up_a_transaction() {
+    let (mut cluster, _writer, reader) = held_up();
+    cluster.nodes[1].await_log("a received transaction waits for a program");
+    cluster.nodes[1].stop();
+    drop(reader);
+    cluster.nodes[1].start();
+    assert_replicated(cluster.primary(), cluster.replica(), "held.db");
+}
+
 #[test]
 fn program_that_maps_the_database_sees_what_arrives() {
     let cluster = Cluster::start(2);
