@@ -8,6 +8,13 @@ use crate::{File, PageNumber, Transaction};
 pub enum Effect {
     /// Do to the file what the request says.
     Perform,
+    /// Write a whole frame to the WAL, of which the request has the end.
+    WriteFrame {
+        /// Where the frame begins, in bytes.
+        offset: u64,
+        /// Its header and its page.
+        frame: Vec<u8>,
+    },
     /// Leave a durable mark that the database file is about to be written without a journal.
     MarkUnjournaled,
     /// Append all captured transactions that are not in the log yet.

@@ -114,8 +114,8 @@ enum Staged {
     Nothing,
     /// A write to the WAL, and the transaction it completes.
     WalWrite(Advance, Option<Box<Commit>>),
-    /// The WAL has a new header, in a file of so many bytes.
-    WalHeader(Option<WalHeader>, u64),
+    /// The WAL has a new header.
+    WalHeader(Option<WalHeader>),
     /// The WAL is gone or empty.
     WalGone,
     /// What is committed now is durable, through the WAL unless its sync failed.
@@ -425,10 +425,10 @@ impl Database {
                     self.commit(*commit);
                 }
             }
-            Staged::WalHeader(header, file_len) => {
+            Staged::WalHeader(header) => {
                 self.backfilled = self.position;
                 self.wal_sync_failed = false;
-                self.wal = header.map(|header| Generation::new(header, file_len));
+                self.wal = header.map(Generation::new);
                 self.rejected = None;
             }
             Staged::WalGone => {
@@ -539,7 +539,7 @@ impl Database {
     /// Restores the running state of a WAL that the daemon itself wrote as a replica.
     fn adopt_wal(&mut self, header: WalHeader, frames: &[(PageNumber, u64)], end: u64, chain: WalChecksum) {
         if self.wal.as_ref().is_none_or(|wal| wal.header().salt != header.salt) {
-            self.wal = Some(Generation::new(header, end));
+            self.wal = Some(Generation::new(header));
         }
         if let Some(wal) = &mut self.wal {
             wal.extend_committed(frames, end, chain);

@@ -16,6 +16,26 @@ pub(super) struct PendingFrame {
     pub(super) sum: Checksum,
 }
 
+/// What becomes of a write to the WAL.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// It is carried out, and lets the chain reach as far as this.
+    Write(Advance),
+    /// It is kept back until the rest of its frame comes.
+    Hold(Advance),
+    /// It completes a frame that was kept back, which is written at this offset in bytes.
+    Frame(Advance, u64, Vec<u8>),
+}
+
+impl Step {
+    /// How far the chain of valid frames reaches then.
+    pub(super) fn chain(&self) -> &Advance {
+        match self {
+            Self::Write(advance) | Self::Hold(advance) | Self::Frame(advance, ..) => advance,
+        }
+    }
+}
+
 /// How far a write lets the chain of valid frames reach.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Advance {
@@ -43,16 +63,13 @@ pub(super) struct Generation {
     partial: Vec<u8>,
     /// Where the furthest write since the last commit ended, in bytes.
     written_end: u64,
-    /// Bytes in the file. What lies beyond `written_end` is left from an older generation.
-    file_len: u64,
 }
 
 impl Generation {
-    /// A generation without frames, in a file of `file_len` bytes.
-    pub(super) fn new(header: WalHeader, file_len: u64) -> Self {
+    /// A generation without frames.
+    pub(super) fn new(header: WalHeader) -> Self {
         Self {
             written_end: wal::HEADER_LEN as u64,
-            file_len,
             committed_end: wal::HEADER_LEN as u64,
             committed_chain: header.checksum,
             header,
@@ -89,38 +106,50 @@ impl Generation {
         frame_len - (offset - wal::HEADER_LEN as u64) % frame_len
     }
 
-    /// What the chain becomes when `data` is written at `offset`, which is not below the committed frames and
-    /// reaches no further than the end of its frame. Without `rescan` only an append is understood.
+    /// What a write of `data` at `offset` means, which is not below the committed frames and reaches no further than the
+    /// end of its frame. Without `rescan` only an append is understood.
+    ///
+    /// A frame that commits is written at once when all of it is there. SQLite writes its header first, and behind that
+    /// may lie a page of an older generation that gives the header's checksum: the checksum is a sum with known
+    /// weights, and pages of one database differ in so few bytes that this happens.
     pub(super) fn advance<V: View>(
         &mut self,
         view: &V,
         offset: u64,
         data: &[u8],
         rescan: bool,
-    ) -> Result<Advance, Errno> {
+    ) -> Result<Step, Errno> {
         let keep = self.pending.len();
+        if offset != self.chain_end() + self.partial.len() as u64 {
+            // What was kept back is not continued: its writer gave up, and another attempt begins.
+            self.forget_partial();
+        }
         let appends = offset == self.chain_end() + self.partial.len() as u64 && self.written_end <= offset;
-        self.written_end = self.written_end.max(offset + data.len() as u64);
-        self.file_len = self.file_len.max(self.written_end);
-        if !appends && rescan {
-            self.partial.clear();
-            return self.rescan(view, offset, data);
-        }
         if !appends {
-            return Ok(Advance { keep, frames: Vec::new() });
+            self.forget_partial();
+            self.written_end = self.written_end.max(offset + data.len() as u64);
+            let nothing = Advance { keep, frames: Vec::new() };
+            return Ok(Step::Write(if rescan { self.rescan(view, offset, data)? } else { nothing }));
         }
+        self.written_end = offset + data.len() as u64;
         self.partial.extend_from_slice(data);
-        if self.partial.len() as u64 == self.frame_len() {
-            let frame = check_frame(&self.header, self.chain_after(keep), &self.partial);
-            return Ok(Advance { keep, frames: frame.into_iter().collect() });
-        }
-        // The page left there by an older generation may happen to be the one that is about to be written. Then this
-        // header alone makes the commit valid.
-        let commits = FrameHeader::decode(&self.partial).is_some_and(|header| header.commit != 0);
-        if commits && self.file_len >= self.chain_end() + self.frame_len() {
-            return self.rescan(view, offset, data);
-        }
-        Ok(Advance { keep, frames: Vec::new() })
+        let whole = self.partial.len() as u64 == self.frame_len();
+        let frames = if whole {
+            check_frame(&self.header, self.chain_after(keep), &self.partial).into_iter().collect()
+        } else {
+            Vec::new()
+        };
+        let advance = Advance { keep, frames };
+        Ok(match (self.is_held(), whole) {
+            (false, _) => Step::Write(advance),
+            (true, false) => Step::Hold(advance),
+            (true, true) => Step::Frame(advance, self.chain_end(), self.partial.clone()),
+        })
+    }
+
+    /// Whether the beginning of a frame is kept back, because the frame commits.
+    fn is_held(&self) -> bool {
+        FrameHeader::decode(&self.partial).is_some_and(|header| header.commit != 0)
     }
 
     /// Follows the chain from the frame that `offset` lies in, over the file as `data` will change it, up to the
@@ -184,8 +213,12 @@ impl Generation {
         self.written_end = self.committed_end;
     }
 
-    /// The write failed: what of it reached the file is unknown, so the frame in the making has to be read again.
+    /// The write failed, or another one came: of a frame that is kept back nothing reached the file, and what reached it
+    /// of another one is unknown.
     pub(super) fn forget_partial(&mut self) {
+        if self.is_held() {
+            self.written_end = self.chain_end();
+        }
         self.partial.clear();
     }
 
@@ -195,7 +228,6 @@ impl Generation {
         self.committed_end = end;
         self.committed_chain = chain;
         self.written_end = end;
-        self.file_len = self.file_len.max(end);
         self.pending.clear();
         self.partial.clear();
     }

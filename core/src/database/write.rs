@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::wal_capture::Step;
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
 use crate::{Errno, File, Now, PageNumber, View};
@@ -117,8 +118,8 @@ impl Database {
             return Err(Errno::EIO);
         }
         self.last_wal_write = (offset, offset + data.len() as u64);
-        let advance = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
-        let commit = match self.wal_commit(&advance, view, now) {
+        let step = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
+        let commit = match self.wal_commit(step.chain(), view, now) {
             Ok(commit) => commit,
             Err(errno) => {
                 let (from, to) = self.last_wal_write;
@@ -133,7 +134,17 @@ impl Database {
         if commit.is_some() && (self.log_refuses || self.pending.len() >= self.options.backlog_max) {
             effects.push(Effect::AppendPending);
         }
-        effects.push(Effect::Perform);
+        let advance = match step {
+            Step::Hold(advance) => advance,
+            Step::Write(advance) => {
+                effects.push(Effect::Perform);
+                advance
+            }
+            Step::Frame(advance, offset, frame) => {
+                effects.push(Effect::WriteFrame { offset, frame });
+                advance
+            }
+        };
         self.staged = Staged::WalWrite(advance, commit.map(Box::new));
         Ok(effects)
     }
@@ -154,8 +165,7 @@ impl Database {
             return Ok(perform());
         }
         self.refuse_in_doubt(view)?;
-        let file_len = view.len(File::Wal)?.unwrap_or(0);
-        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok(), file_len);
+        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok());
         Ok(self.after_barrier(Effect::Perform))
     }
 

@@ -143,6 +143,7 @@ impl<D: Disk> Driver<D> {
                 Request::Sync(file) => self.sync(file),
                 Request::Closed => Ok(()),
             },
+            Effect::WriteFrame { offset, frame } => self.disk.write_at(File::Wal, *offset, frame),
             Effect::MarkUnjournaled => {
                 self.disk.set_len(File::Unjournaled, 0)?;
                 self.disk.sync_directory()

@@ -1,6 +1,6 @@
 //! Which write to the WAL commits.
 
-use litefs_core::database::Request;
+use litefs_core::database::{Authority, Request};
 use litefs_core::{Errno, File, Txid};
 
 use crate::fixture::{NOW, checkpoint as backfill, checksum, filled, first_page, wal_database, write};
@@ -41,20 +41,35 @@ fn last_header_rewritten_at_commit_completes_the_transaction_too() {
 }
 
 #[test]
-fn header_commits_alone_where_an_older_generation_left_the_same_page() {
+fn header_alone_commits_nothing_even_where_an_older_generation_left_the_same_page() {
     let (disk, mut driver, mut wal) = wal_database();
     wal.write(&mut driver, 2, 2, &filled(9)).unwrap();
     backfill(&disk, 2, &filled(9));
-    let mut next = crate::fixture::WalWriter::begin_over(&mut driver, 101);
-    let frame = next.frame(2, 2, &filled(9));
-    // The page did not change since, so make the transaction change something: a second page count.
-    let grown = next.frame(2, 3, &filled(9));
-    assert_ne!(frame, grown);
-    write(&mut driver, File::Wal, next.end(), &grown.encode()).unwrap();
-    assert_eq!(driver.position().txid, Txid::new(3), "the header made the commit valid");
+    let next = crate::fixture::WalWriter::begin_over(&mut driver, 101);
+    let before = disk.content(File::Wal);
+    // With the page that is still there, this header is valid.
+    let frame = next.frame(2, 3, &filled(9));
+    write(&mut driver, File::Wal, next.end(), &frame.encode()).unwrap();
+    assert_eq!((driver.position().txid, disk.content(File::Wal)), (Txid::new(2), before));
     write(&mut driver, File::Wal, next.end() + 24, &filled(9)).unwrap();
-    next.skip(grown, &filled(9));
-    assert_eq!(driver.position().txid, Txid::new(3), "the same bytes again are nothing new");
+    assert_eq!(driver.position().txid, Txid::new(3));
+}
+
+#[test]
+fn frame_that_is_kept_back_is_never_written_when_its_page_is_refused() {
+    let (disk, mut driver, wal) = wal_database();
+    let before = disk.content(File::Wal);
+    let frame = wal.frame(2, 2, &filled(9));
+    write(&mut driver, File::Wal, wal.end(), &frame.encode()).unwrap();
+    driver.set_authority(Authority::ReadOnly);
+    assert_eq!(write(&mut driver, File::Wal, wal.end() + 24, &filled(9)), Err(Errno::EACCES));
+    assert_eq!(disk.content(File::Wal), before);
+    // The next attempt begins with the header again.
+    driver.set_authority(Authority::Forever);
+    write(&mut driver, File::Wal, wal.end(), &frame.encode()).unwrap();
+    assert_eq!(disk.content(File::Wal), before);
+    write(&mut driver, File::Wal, wal.end() + 24, &filled(9)).unwrap();
+    assert_eq!(driver.position().txid, Txid::new(2));
 }
 
 #[test]
