@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::wal_capture::Advance;
+use super::wal_capture::{Advance, Generation};
 use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
@@ -17,6 +17,26 @@ struct FileFacts {
     page_size: PageSize,
     page_count: u32,
     journal_mode: JournalMode,
+}
+
+/// What the database file holds, compared with the last transaction.
+#[derive(Debug)]
+pub(super) enum Comparison {
+    /// Not a database, or not yet.
+    Incomplete,
+    /// The same.
+    Same,
+    /// Something else, as a transaction.
+    Changed(Commit),
+}
+
+impl Comparison {
+    pub(super) fn changed(self) -> Option<Commit> {
+        match self {
+            Self::Changed(commit) => Some(commit),
+            Self::Incomplete | Self::Same => None,
+        }
+    }
 }
 
 impl Database {
@@ -82,7 +102,7 @@ impl Database {
     /// The operation by which SQLite ends a transaction in rollback mode: the journal is removed, emptied or its
     /// header overwritten. Whether that commits or rolls back is decided by what is in the database file.
     pub(super) fn begin_journal_end<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
-        let commit = self.compare(view, now)?;
+        let commit = self.compare(view, now)?.changed();
         let mut effects = Vec::with_capacity(4);
         if let Some(commit) = &commit {
             self.committed_elsewhere = self.names_super_journal(view)?;
@@ -117,15 +137,22 @@ impl Database {
         if !self.rollback.unjournaled || self.rollback.journal_active {
             return Ok(alloc::vec![Effect::Perform]);
         }
-        let commit = self.compare(view, now)?;
+        let wal = self.wal.as_ref().filter(|wal| !wal.frames().is_empty());
+        let found = match wal {
+            Some(wal) => self.compare_beneath(wal, view, now)?,
+            None => self.compare(view, now)?,
+        };
+        if matches!(found, Comparison::Incomplete) {
+            return Ok(alloc::vec![Effect::Perform]);
+        }
+        let commit = found.changed();
         let mut effects = alloc::vec![Effect::Perform];
         if let Some(commit) = &commit {
             self.require_authority(now, Errno::EIO)?;
-            // The file first: the log must not promise what the database file may still lose, for there is no journal.
-            effects.push(Effect::Sync(File::Database));
-            effects.push(Effect::AppendPending);
-            effects.push(Effect::Append(Box::new(commit.transaction.clone())));
-            effects.push(Effect::SyncLog);
+            effects.extend(append_unjournaled(commit));
+            if wal.is_some() {
+                effects.push(Effect::MarkWal);
+            }
         }
         self.staged = Staged::Unjournaled(commit.map(Box::new));
         Ok(effects)
@@ -153,13 +180,12 @@ impl Database {
         Ok(effects)
     }
 
-    /// What the database file holds that the last transaction did not, as a transaction; `None` if nothing, or if the
-    /// file is not a database.
-    fn compare<V: View>(&self, view: &V, now: Now) -> Result<Option<Commit>, Errno> {
+    /// What the database file holds that the last transaction did not.
+    pub(super) fn compare<V: View>(&self, view: &V, now: Now) -> Result<Comparison, Errno> {
         if !self.rollback.is_dirty() && !self.unseen_writes {
-            return Ok(None);
+            return Ok(Comparison::Same);
         }
-        let Some(facts) = self.file_facts(view)? else { return Ok(None) };
+        let Some(facts) = self.file_facts(view)? else { return Ok(Comparison::Incomplete) };
         let resized = self.page_size.is_some_and(|size| size != facts.page_size) && self.page_count() > 0;
         let whole_file = resized || self.rollback.dirty_unknown || self.unseen_writes;
         let old_count = if resized { 0 } else { self.page_count() };
@@ -182,10 +208,31 @@ impl Database {
             self.add_unwritten(&mut pages, facts.page_size, facts.page_count, view)?;
         }
         if pages.is_empty() && facts.page_count == self.page_count() {
-            return Ok(None);
+            return Ok(Comparison::Same);
         }
         let header = self.header(facts.page_size, facts.page_count, now);
-        Ok(Some(self.commit_of(header, pages, facts.journal_mode, resized)))
+        Ok(Comparison::Changed(self.commit_of(header, pages, facts.journal_mode, resized)))
+    }
+
+    /// What the database file holds that the last transaction did not, where readers see it through the frames of `wal`.
+    fn compare_beneath<V: View>(&self, wal: &Generation, view: &V, now: Now) -> Result<Comparison, Errno> {
+        let page_size = wal.header().page_size;
+        let mut pages = Vec::new();
+        for page in (1..=self.page_count()).filter_map(PageNumber::new) {
+            let skipped = wal.frames().contains_key(&page) || page == page_size.lock_page();
+            if skipped || !self.rollback.may_have_changed(page) {
+                continue;
+            }
+            let sum = page_sum(view, page_size, page, PageSource::Database)?;
+            if sum != self.sums.get(page) {
+                pages.push((page, PageSource::Database, sum));
+            }
+        }
+        if pages.is_empty() {
+            return Ok(Comparison::Same);
+        }
+        let header = self.header(page_size, self.page_count(), now);
+        Ok(Comparison::Changed(self.commit_of(header, pages, self.journal_mode, false)))
     }
 
     /// What the database file says of itself; `None` if it is not a database (yet).
@@ -258,6 +305,17 @@ impl Database {
             None => Ok(Checksum::ZERO),
         }
     }
+}
+
+/// How a transaction that was made without a journal enters the log.
+pub(super) fn append_unjournaled(commit: &Commit) -> [Effect; 4] {
+    [
+        // The file first: the log must not promise what the database file may still lose, for there is no journal.
+        Effect::Sync(File::Database),
+        Effect::AppendPending,
+        Effect::Append(Box::new(commit.transaction.clone())),
+        Effect::SyncLog,
+    ]
 }
 
 fn page_sum<V: View>(

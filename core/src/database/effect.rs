@@ -21,6 +21,8 @@ pub enum Effect {
     AppendPending,
     /// Append this transaction to the log.
     Append(Box<Transaction>),
+    /// Note that all of the WAL is in the log, after a transaction that is not of the WAL.
+    MarkWal,
     /// Make the log durable.
     SyncLog,
     /// Make what is committed in the WAL durable: by syncing the WAL or, if that fails, the log.

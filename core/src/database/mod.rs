@@ -114,8 +114,8 @@ enum Staged {
     Nothing,
     /// A write to the WAL, and the transaction it completes.
     WalWrite(Advance, Option<Box<Commit>>),
-    /// The WAL has a new header.
-    WalHeader(Option<WalHeader>),
+    /// The WAL has a new header; before it, what was changed without a journal is committed.
+    WalHeader(Option<WalHeader>, Option<Box<Commit>>),
     /// The WAL is gone or empty.
     WalGone,
     /// What is committed now is durable, through the WAL unless its sync failed.
@@ -124,7 +124,7 @@ enum Staged {
     JournalSynced,
     /// The operation that ends a transaction in rollback mode, and the transaction if anything changed.
     JournalEnd(Option<Box<Commit>>),
-    /// Changes made without a journal, as one transaction.
+    /// Changes made without a journal, as one transaction if there are any.
     Unjournaled(Option<Box<Commit>>),
     /// The database is gone.
     Dropped(Option<Box<Transaction>>),
@@ -425,7 +425,11 @@ impl Database {
                     self.commit(*commit);
                 }
             }
-            Staged::WalHeader(header) => {
+            Staged::WalHeader(header, commit) => {
+                if let Some(commit) = commit {
+                    self.rollback.end();
+                    self.commit(*commit);
+                }
                 self.backfilled = self.position;
                 self.wal_sync_failed = false;
                 self.wal = header.map(Generation::new);
@@ -451,8 +455,8 @@ impl Database {
                 }
             }
             Staged::Unjournaled(commit) => {
+                self.rollback.end();
                 if let Some(commit) = commit {
-                    self.rollback.end();
                     self.commit(*commit);
                 }
             }
@@ -481,7 +485,10 @@ impl Database {
         }
         let logged = matches!(
             staged,
-            Staged::JournalEnd(Some(_)) | Staged::Unjournaled(Some(_)) | Staged::Dropped(Some(_))
+            Staged::JournalEnd(Some(_))
+                | Staged::Unjournaled(Some(_))
+                | Staged::WalHeader(_, Some(_))
+                | Staged::Dropped(Some(_))
         );
         match effect {
             // Programs were told already that the transaction is committed.

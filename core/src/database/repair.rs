@@ -28,6 +28,6 @@ impl Database {
         let commit = self.commit_of(header, pages, self.journal_mode, false);
         let transaction = Box::new(commit.transaction.clone());
         self.staged = Staged::JournalEnd(Some(Box::new(commit)));
-        Ok(alloc::vec![Effect::AppendPending, Effect::Append(transaction), Effect::SyncLog])
+        Ok(alloc::vec![Effect::AppendPending, Effect::Append(transaction), Effect::MarkWal, Effect::SyncLog])
     }
 }

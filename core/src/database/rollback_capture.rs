@@ -36,9 +36,20 @@ impl RollbackCapture {
         self.dirty_unknown || !self.dirty.is_empty()
     }
 
+    /// Whether the page may differ from the last transaction.
+    pub(super) fn may_have_changed(&self, page: PageNumber) -> bool {
+        self.dirty_unknown || self.dirty.contains(&page)
+    }
+
     /// The pages written, ascending; meaningless where they are not all known.
     pub(super) fn dirty(&self) -> impl Iterator<Item = PageNumber> + '_ {
         self.dirty.iter().copied()
+    }
+
+    /// Anything may have been written to the database file, without a journal.
+    pub(super) fn replaced(&mut self) {
+        self.unjournaled = true;
+        self.dirty_unknown = true;
     }
 
     /// The transaction ended, by commit or by rollback.

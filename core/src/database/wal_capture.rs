@@ -63,6 +63,8 @@ pub(super) struct Generation {
     partial: Vec<u8>,
     /// Where the furthest write since the last commit ended, in bytes.
     written_end: u64,
+    /// The database file was replaced beneath the WAL: it holds something else than what the WAL continues.
+    pub(super) is_misplaced: bool,
 }
 
 impl Generation {
@@ -76,6 +78,7 @@ impl Generation {
             frames: BTreeMap::new(),
             pending: Vec::new(),
             partial: Vec::new(),
+            is_misplaced: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::commit::append_unjournaled;
 use super::wal_capture::Step;
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
@@ -105,7 +106,7 @@ impl Database {
             self.rejected = None;
         }
         if offset < wal::HEADER_LEN as u64 {
-            return self.begin_wal_header(offset, data, view);
+            return self.begin_wal_header(offset, data, view, now);
         }
         let Some(generation) = &mut self.wal else { return Ok(perform()) };
         if offset < generation.committed_end() {
@@ -155,6 +156,7 @@ impl Database {
         offset: u64,
         data: &[u8],
         view: &V,
+        now: Now,
     ) -> Result<Vec<Effect>, Errno> {
         let mut head = [0; wal::HEADER_LEN];
         view.read_at(File::Wal, 0, &mut head)?;
@@ -165,8 +167,20 @@ impl Database {
             return Ok(perform());
         }
         self.refuse_in_doubt(view)?;
-        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok());
-        Ok(self.after_barrier(Effect::Perform))
+        // What is in the file, and not only what SQLite wrote there, is what the WAL will continue.
+        if self.is_wal_misplaced() {
+            self.rollback.replaced();
+        }
+        let is_unjournaled = self.rollback.unjournaled && !self.rollback.journal_active;
+        let commit = if is_unjournaled { self.compare(view, now)?.changed() } else { None };
+        let mut effects = self.after_barrier(Effect::Perform);
+        if let Some(commit) = &commit {
+            effects.pop();
+            effects.extend(append_unjournaled(commit));
+            effects.push(Effect::Perform);
+        }
+        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok(), commit.map(Box::new));
+        Ok(effects)
     }
 
     pub(super) fn begin_set_len<V: View>(
@@ -178,13 +192,16 @@ impl Database {
     ) -> Result<Vec<Effect>, Errno> {
         match file {
             File::Database => {
-                let committed =
-                    self.page_size.map_or(0, |size| u64::from(size.get())) * u64::from(self.page_count());
-                let checkpoint = self.wal.is_some() && !self.rollback.journal_active;
-                if len != committed && !self.rollback.journal_active && !checkpoint {
+                let page_len = self.page_size.map_or(0, |size| u64::from(size.get()));
+                // A checkpoint cuts the file to what is committed, which is a page at least.
+                let checkpoint = self.wal.is_some() && len >= page_len;
+                let unchanged = len == page_len * u64::from(self.page_count());
+                if !unchanged && !self.rollback.journal_active && !checkpoint {
                     self.require_authority(now, Errno::EACCES)?;
-                    self.rollback.unjournaled = true;
-                    self.rollback.dirty_unknown = true;
+                    self.rollback.replaced();
+                    if let Some(wal) = &mut self.wal {
+                        wal.is_misplaced = true;
+                    }
                     return Ok(self.unless_journaled());
                 }
                 Ok(perform())
@@ -222,6 +239,10 @@ impl Database {
     /// The WAL is removed or emptied. SQLite does so only after a checkpoint, but a person may do it at any time: what
     /// the database file lacks is copied there first.
     fn begin_wal_gone<V: View>(&mut self, perform: Effect, view: &V) -> Result<Vec<Effect>, Errno> {
+        if self.is_wal_misplaced() {
+            // From now on readers see the file alone.
+            self.rollback.replaced();
+        }
         let missing = self.not_backfilled(view)?;
         let mut effects = self.after_barrier(perform);
         if !missing.is_empty() {
@@ -232,9 +253,12 @@ impl Database {
         Ok(effects)
     }
 
-    /// The pages that the WAL has and the database file lacks, with their frames.
+    /// The pages that the WAL has and the database file lacks, with their frames; none if it is another database by now.
     fn not_backfilled<V: View>(&self, view: &V) -> Result<Vec<(PageNumber, u64)>, Errno> {
         let mut missing = Vec::new();
+        if self.is_wal_misplaced() {
+            return Ok(missing);
+        }
         for (page, frame) in self.wal_frames() {
             if page.get() <= self.page_count() && self.database_sum(view, page)? != self.sums.get(page) {
                 missing.push((page, frame));
@@ -252,6 +276,11 @@ impl Database {
         }
         self.in_doubt = true;
         Err(Errno::EIO)
+    }
+
+    /// Whether the database file was replaced beneath the WAL, so that without the WAL it is another one.
+    fn is_wal_misplaced(&self) -> bool {
+        self.wal.as_ref().is_some_and(|wal| wal.is_misplaced)
     }
 
     /// `last`, once everything committed so far is durable in the log: the WAL is about to lose it.

@@ -153,6 +153,11 @@ impl<D: Disk> Driver<D> {
                 let appended = self.log.append(&self.disk, transaction);
                 appended.map_err(|error| self.refuse(error))
             }
+            Effect::MarkWal => {
+                let Some((salt, end)) = self.database.wal_end() else { return Ok(()) };
+                let marked = self.log.append_mark(&self.disk, WalCoverage { salt, end });
+                marked.map_err(|error| self.refuse(error))
+            }
             Effect::SyncLog => self.log.sync(&self.disk),
             Effect::SyncWal => self.sync_wal(),
             Effect::Sync(file) => self.sync(*file),
@@ -304,16 +309,7 @@ impl<D: Disk> Driver<D> {
             }
         }
         self.database.complete();
-        if effects.is_empty() {
-            return Ok(false);
-        }
-        if let Some((salt, end)) = self.database.wal_end() {
-            // The transaction is not of the WAL, and says nothing of how much of it is in the log.
-            self.log
-                .append_mark(&self.disk, WalCoverage { salt, end })
-                .map_err(|error| self.refuse(error))?;
-        }
-        Ok(true)
+        Ok(!effects.is_empty())
     }
 
     /// Saves the page checksums, and with them a new point for recovery to start from: everything that is in the

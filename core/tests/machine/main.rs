@@ -7,5 +7,6 @@ mod fixture;
 mod recovery;
 mod refusal;
 mod repair;
+mod unjournaled;
 mod verify;
 mod wal;
