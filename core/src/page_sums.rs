@@ -127,7 +127,7 @@ mod tests {
         for (at, sum) in content.iter().enumerate() {
             sums.set(page(at as u32 + 1), *sum);
         }
-        assert_eq!(sums, PageSums::from_pages(content.clone()));
+        assert_eq!(sums, PageSums::from_pages(content));
 
         let changed = Checksum::of_page(page(2), &[9; 512]);
         let predicted = sums.total_after(&[(page(2), changed)], 3);

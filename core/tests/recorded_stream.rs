@@ -1,5 +1,7 @@
 //! Streams that a LiteFS primary sent, from the first byte to the last: frames, chunks and the LTX files in them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use litefs_core::ltx::{self, Ltx};
 use litefs_core::stream::{Chunk, ChunkReader, Frame, encode_chunks, encode_chunks_end};
 use litefs_core::{Checksum, DatabaseName, NodeId, Txid};

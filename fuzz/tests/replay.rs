@@ -1,5 +1,7 @@
 //! Runs every fuzz target over its corpus, and over each input cut off anywhere and with each bit flipped.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use std::fs;
 use std::path::Path;
 

@@ -151,7 +151,7 @@ fn show(nodes: &[DemoNode]) {
     let places = nodes.iter().map(|node| {
         let place = node
             .position(DATABASE)
-            .map_or("down".to_owned(), |position| format!("{:>5}", position.txid.get()));
+            .map_or_else(|| "down".to_owned(), |position| format!("{:>5}", position.txid.get()));
         format!("{} ({}) at transaction {place}", node.name(), node.role())
     });
     say(&format!("  {}", places.collect::<Vec<_>>().join("   ")));

@@ -257,7 +257,7 @@ mod tests {
             ("pages leave the checksum", header(OTHER, 8, 8, 70), 1, 70, Ok(at(8, 70))),
             ("nothing changes", header(OTHER, 8, 8, 70), 0, 70, Ok(at(8, 70))),
             ("the checksum changes without a page", header(OTHER, 8, 8, 70), 0, 80, Err(no_pages)),
-            ("a drop", drop.clone(), 0, 1 << 63, Ok(at(8, 1 << 63))),
+            ("a drop", drop, 0, 1 << 63, Ok(at(8, 1 << 63))),
             ("a drop that leaves a checksum", drop, 0, 80, Err(not_empty)),
         ];
         for (what, header, pages, post_apply, verdict) in rows {

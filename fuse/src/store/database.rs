@@ -175,11 +175,11 @@ impl Database {
 
     /// Leaves everything so that the next start has nothing to recover. Nobody may have the database open.
     pub fn close(&self) -> Result<(), Errno> {
-        if let Some(mut applier) = lock(&self.applier).take() {
-            if let Err(error) = applier.detach() {
-                tracing::warn!(name = %self.name(), "applied transactions are not durable yet: {error}");
-                return Err(Errno::EIO);
-            }
+        if let Some(mut applier) = lock(&self.applier).take()
+            && let Err(error) = applier.detach()
+        {
+            tracing::warn!(name = %self.name(), "applied transactions are not durable yet: {error}");
+            return Err(Errno::EIO);
         }
         self.driver().close()
     }

@@ -372,7 +372,7 @@ impl Databases for Store {
     }
 
     fn lag_ms(&self) -> i64 {
-        self.role.lag_ms().unwrap_or(i64::from(i32::MAX))
+        self.role.lag_ms().unwrap_or_else(|| i64::from(i32::MAX))
     }
 }
 

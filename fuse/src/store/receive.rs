@@ -69,7 +69,7 @@ impl Database {
                 return Ok(driver.position());
             }
         }
-        let applier = applier.as_mut().ok_or(io::Error::other("the mount is not ready"))?;
+        let applier = applier.as_mut().ok_or_else(|| io::Error::other("the mount is not ready"))?;
         let started = Instant::now();
         let applied = loop {
             let mut pages = LtxPages::new(file, len);
@@ -77,7 +77,7 @@ impl Database {
                 page_size: ltx.received.header.page_size,
                 commit: ltx.received.header.commit,
                 pages: &mut pages,
-                journal_mode: ltx.received.journal_mode.unwrap_or(self.published.get().journal_mode),
+                journal_mode: ltx.received.journal_mode.unwrap_or_else(|| self.published.get().journal_mode),
                 snapshot: ltx.received.header.is_snapshot(),
             };
             match applier.apply(change, APPLY_WAIT) {

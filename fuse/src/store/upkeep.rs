@@ -104,10 +104,10 @@ impl Database {
     pub(super) fn keep_house(&self, retention: Option<Retention>) {
         // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.
         let Some(mut applier) = self.idle_applier() else { return };
-        if let Some(applier) = applier.as_mut() {
-            if let Err(error) = applier.checkpoint().and_then(|_| applier.sync()) {
-                tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
-            }
+        if let Some(applier) = applier.as_mut()
+            && let Err(error) = applier.checkpoint().and_then(|_| applier.sync())
+        {
+            tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
         }
         let mut driver = self.driver();
         if let Err(errno) = driver.save() {
