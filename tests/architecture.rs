@@ -58,7 +58,10 @@ fn daemon_has_nothing_of_the_simulator() {
     let tree = String::from_utf8(tree.stdout).unwrap();
     assert!(tree.contains("litefs-core"), "{tree}");
     for name in ["madsim", "litefs-sim", "corosensei"] {
-        assert!(!tree.lines().any(|line| line.split(' ').next() == Some(name)), "the daemon depends on {name}");
+        assert!(
+            !tree.lines().any(|line| line.split(' ').next() == Some(name)),
+            "the daemon depends on {name}"
+        );
     }
 }
 
