@@ -61,11 +61,15 @@ impl<R: ReadAt> JournalReader<R> {
         let Some(header) = reader.read_header()? else { return Ok(reader) };
         let sector = be32(&header, 20);
         let is_sector = sector.is_power_of_two() && (32..=65536).contains(&sector);
+        if !is_sector || u64::from(sector) > len {
+            // Such a header was never completely on disk, so nothing was written to the database after it.
+            return Ok(reader);
+        }
         let page_size = match be32(&header, 24) {
             0 => return Err(Errno::EOPNOTSUPP),
             size => PageSize::new(size),
         };
-        if let (true, Ok(page_size)) = (is_sector && u64::from(sector) <= len, page_size) {
+        if let Ok(page_size) = page_size {
             let layout = Layout { original_pages: be32(&header, 16), sector, page_size };
             reader.record.resize(page_size.bytes() + RECORD_EXTRA, 0);
             reader.begin_segment(layout, &header);
