@@ -93,7 +93,7 @@ impl Database {
             }
             let frame = self.wal.as_ref().and_then(|wal| wal.frames().get(&page)).copied();
             let source = frame.map_or(PageSource::Database, PageSource::Frame);
-            pages.push((page, source, page_sum(view, page_size, page, source)?));
+            pages.push((page, source, source.checksum(view, page_size, page)?));
         }
         pages.sort_by_key(|(page, ..)| *page);
         Ok(())
@@ -199,7 +199,7 @@ impl Database {
             if page == facts.page_size.lock_page() {
                 continue;
             }
-            let sum = page_sum(view, facts.page_size, page, PageSource::Database)?;
+            let sum = PageSource::Database.checksum(view, facts.page_size, page)?;
             if resized || page.get() > old_count || sum != self.sums.get(page) {
                 pages.push((page, PageSource::Database, sum));
             }
@@ -223,7 +223,7 @@ impl Database {
             if skipped || !self.rollback.may_have_changed(page) {
                 continue;
             }
-            let sum = page_sum(view, page_size, page, PageSource::Database)?;
+            let sum = PageSource::Database.checksum(view, page_size, page)?;
             if sum != self.sums.get(page) {
                 pages.push((page, PageSource::Database, sum));
             }
@@ -301,7 +301,7 @@ impl Database {
     /// The checksum of a page as it stands in the database file.
     pub(super) fn database_sum<V: View>(&self, view: &V, page: PageNumber) -> Result<Checksum, Errno> {
         match self.page_size {
-            Some(page_size) => page_sum(view, page_size, page, PageSource::Database),
+            Some(page_size) => PageSource::Database.checksum(view, page_size, page),
             None => Ok(Checksum::ZERO),
         }
     }
@@ -316,20 +316,4 @@ pub(super) fn append_unjournaled(commit: &Commit) -> [Effect; 4] {
         Effect::Append(Box::new(commit.transaction.clone())),
         Effect::SyncLog,
     ]
-}
-
-fn page_sum<V: View>(
-    view: &V,
-    page_size: PageSize,
-    page: PageNumber,
-    source: PageSource,
-) -> Result<Checksum, Errno> {
-    let mut content = alloc::vec![0; page_size.bytes()];
-    let (file, offset) = match source {
-        PageSource::Database => (File::Database, page_size.offset_of(page)),
-        PageSource::Frame(frame) => (File::Wal, frame + crate::sqlite::wal::FRAME_HEADER_LEN as u64),
-    };
-    let read = view.read_at(file, offset, &mut content)?;
-    content[read..].fill(0);
-    Ok(Checksum::of_page(page, &content))
 }

@@ -21,7 +21,7 @@ use crate::database::{
 };
 use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
 use crate::sqlite::{wal, wal_index};
-use crate::{Checksum, Disk, Errno, File, Now, PageNumber, PageSource, Position, ReadAt, SavedSums, View};
+use crate::{Checksum, Disk, Errno, File, Now, PageNumber, Position, ReadAt, SavedSums, View};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -427,12 +427,7 @@ impl<D: Disk> Driver<D> {
             if self.database.sums().get(page) == Checksum::ZERO {
                 continue;
             }
-            let (file, offset) = match self.database.source(page) {
-                PageSource::Database => (File::Database, page_size.offset_of(page)),
-                PageSource::Frame(frame) => (File::Wal, frame + wal::FRAME_HEADER_LEN as u64),
-            };
-            let read = self.disk.read_at(file, offset, &mut content)?;
-            content[read..].fill(0);
+            self.database.source(page).read(&self.disk, page_size, page, &mut content)?;
             total = total.toggle(Checksum::of_page(page, &content));
         }
         Ok(total)

@@ -6,8 +6,7 @@ use core::fmt::Debug;
 
 use super::Driver;
 use crate::database::Request;
-use crate::sqlite::wal;
-use crate::{Disk, Errno, File, PageNumber, PageSource};
+use crate::{Disk, Errno, File, PageNumber};
 
 /// Somebody who reads the database page by page, as it was when the reading began.
 ///
@@ -54,12 +53,7 @@ impl<D: Disk> Driver<D> {
             if !self.preservers.iter().any(|preserver| preserver.wants(page)) {
                 continue;
             }
-            let (file, offset) = match self.database.source(page) {
-                PageSource::Database => (File::Database, page_size.offset_of(page)),
-                PageSource::Frame(frame) => (File::Wal, frame + wal::FRAME_HEADER_LEN as u64),
-            };
-            let read = self.disk.read_at(file, offset, &mut content)?;
-            content[read..].fill(0);
+            self.database.source(page).read(&self.disk, page_size, page, &mut content)?;
             for preserver in self.preservers.iter().filter(|preserver| preserver.wants(page)) {
                 preserver.keep(page, &content);
             }

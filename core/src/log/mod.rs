@@ -61,12 +61,12 @@ pub enum AppendError {
     #[error("cannot write the transaction log: {0}")]
     Disk(Errno),
     /// A page that must be in the WAL is not: the file was changed behind the daemon's back.
-    #[error("page {page} ends early in the WAL at byte {offset}: the file was changed from outside")]
+    #[error("page {page} ends early in the WAL's frame at byte {frame}: the file was changed from outside")]
     MissingFrame {
         /// The page.
         page: crate::PageNumber,
-        /// Where it should begin.
-        offset: u64,
+        /// Where its frame begins, in bytes.
+        frame: u64,
     },
     /// The transaction breaks a rule of the format, which is a bug of this program.
     #[error("transaction cannot be encoded: {0}")]
@@ -239,18 +239,11 @@ impl Log {
         let payload_at = offset + EntryHeader::LEN as u64;
         let mut written = 0_u64;
         for (number, source) in &transaction.pages {
-            match source {
-                PageSource::Database => {
-                    let at = transaction.header.page_size.offset_of(*number);
-                    let read = disk.read_at(File::Database, at, page)?;
-                    page[read..].fill(0);
-                }
-                PageSource::Frame(frame) => {
-                    let at = frame + crate::sqlite::wal::FRAME_HEADER_LEN as u64;
-                    if disk.read_at(File::Wal, at, page)? < page.len() {
-                        return Err(AppendError::MissingFrame { page: *number, offset: at });
-                    }
-                }
+            let read = source.read(disk, transaction.header.page_size, *number, page)?;
+            if let PageSource::Frame(frame) = source
+                && read < page.len()
+            {
+                return Err(AppendError::MissingFrame { page: *number, frame: *frame });
             }
             encoder.page(*number, page)?;
             if encoder.output().len() >= WRITE_CHUNK {

@@ -91,7 +91,7 @@ impl<D: Disk> Recovery<D> {
         sums.resize(page_count);
         for page in (1..=page_count).filter_map(PageNumber::new) {
             if page != page_size.lock_page() {
-                sums.set(page, self.page_sum(page_size, page, PageSource::Database)?);
+                sums.set(page, PageSource::Database.checksum(&self.disk, page_size, page)?);
             }
         }
         Ok((page_size, sums))

@@ -44,7 +44,7 @@ impl<D: Disk> Recovery<D> {
                 continue;
             };
             let source = earlier.get(&page).map_or(PageSource::Database, |offset| PageSource::Frame(*offset));
-            pages.insert(page, (source, self.page_sum(page_size, page, source)?));
+            pages.insert(page, (source, source.checksum(&self.disk, page_size, page)?));
         }
         for (page, offset, sum) in &found.frames {
             let in_database = page.get() <= found.commit && *page != page_size.lock_page();

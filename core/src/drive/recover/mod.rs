@@ -20,7 +20,6 @@ use crate::database::{Database, JournalMode, Options, State};
 use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
-use crate::sqlite::wal;
 use crate::{
     Checksum, Disk, Errno, File, FileView, Now, PageNumber, PageSize, PageSource, PageSums, Position,
     SavedSums, Txid, View, ltx,
@@ -165,7 +164,7 @@ impl<D: Disk> Recovery<D> {
         let hot = reader.is_hot();
         while let Some((page, content)) = reader.next()? {
             let Ok(page_size) = PageSize::new(u32::try_from(content.len()).unwrap_or(0)) else { break };
-            let found = self.page_sum(page_size, page, PageSource::Database)?;
+            let found = PageSource::Database.checksum(&self.disk, page_size, page)?;
             if found != self.state.sums.get(page) {
                 self.disk.write_at(File::Database, page_size.offset_of(page), content)?;
             }
@@ -223,22 +222,6 @@ impl<D: Disk> Recovery<D> {
             self.scan_file(&in_wal)?;
         }
         self.settle()
-    }
-
-    fn page_sum(
-        &self,
-        page_size: PageSize,
-        page: PageNumber,
-        source: PageSource,
-    ) -> Result<Checksum, OpenError> {
-        let mut content = alloc::vec![0; page_size.bytes()];
-        let (file, offset) = match source {
-            PageSource::Database => (File::Database, page_size.offset_of(page)),
-            PageSource::Frame(frame) => (File::Wal, frame + wal::FRAME_HEADER_LEN as u64),
-        };
-        let read = self.disk.read_at(file, offset, &mut content)?;
-        content[read..].fill(0);
-        Ok(Checksum::of_page(page, &content))
     }
 
     fn next_header(&self, page_size: PageSize, commit: u32) -> ltx::Header {
