@@ -341,7 +341,13 @@ impl Databases for Store {
         }
         let source = self.get(from).ok_or(Errno::ENOENT)?;
         self.check_room_for_copy(&source)?;
+        let mut kept = None;
         if let Some(replaced) = self.get(to).filter(|database| database.len(File::Database) != Ok(None)) {
+            if replaced.page_count() > 0 {
+                // Until the new content is there, a failure must not leave less than there was.
+                let copy = replaced.keep_aside(self.data_dir.path());
+                kept = Some(copy.map_err(|error| real_disk::errno(&error))?);
+            }
             replaced.request(Request::Remove(File::Database))?;
         }
         let target = self.create(to)?;
@@ -352,9 +358,14 @@ impl Databases for Store {
         if source.page_count() > 0
             && let Err(errno) = copy(&source, &*target)
         {
-            tracing::error!(%from, %to, %errno, "cannot rename a database");
+            tracing::error!(%from, %to, %errno, ?kept, "cannot rename a database; what it should replace is kept aside");
             target.request(Request::Remove(File::Database))?;
             return Err(errno);
+        }
+        if let Some(kept) = kept
+            && let Err(error) = std::fs::remove_file(&kept)
+        {
+            tracing::warn!(path = %kept.display(), %error, "cannot remove the copy of a database that was replaced");
         }
         source.request(Request::Remove(File::Database))
     }
