@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use litefs_core::NodeId;
+use litefs_core::database::Authority;
 use litefs_core::log::Retention;
 use litefs_fuse::store::{Store, StoreOptions};
 use litefs_fuse::{Mount, Options as FuseOptions};
@@ -182,6 +183,11 @@ impl Running {
         };
         let (store, mount) = spawn_blocking(move || {
             let store = Store::open(&store_options).context("cannot open store")?;
+            if candidate {
+                // With a static lease the role is known, so that no program finds a mount that refuses its writes.
+                store.set_authority(Authority::Forever).context("cannot take the role of the primary")?;
+                store.role().set(true, None);
+            }
             let mount = litefs_fuse::mount(Arc::clone(&store) as _, &fuse_options)?;
             litefs_fuse::equip(&store, &mount);
             anyhow::Ok((store, mount))

@@ -276,6 +276,13 @@ impl Database {
         self.backfilled = self.position;
     }
 
+    /// The WAL is empty, and everything that was in it is in the database file.
+    pub fn wal_given_up(&mut self) {
+        self.wal = None;
+        self.wal_sync_failed = false;
+        self.backfilled = self.position;
+    }
+
     /// The mark of writes without a journal was taken away: everything in the database file is in the log.
     pub fn unjournaled_cleared(&mut self) {
         self.marked_unjournaled = false;

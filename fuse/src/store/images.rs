@@ -58,6 +58,18 @@ impl Database {
 
     fn image(&self) -> io::Result<Image> {
         let deadline = Instant::now() + IMAGE_WAIT;
+        // While a transaction is being applied, its pages are neither those before nor those after it.
+        let _applier = loop {
+            match self.idle_applier() {
+                Some(applier) => break applier,
+                None if Instant::now() > deadline => {
+                    return Err(io::Error::other(
+                        "a received transaction waits for a program; try again later",
+                    ));
+                }
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
         let mut driver = self.driver();
         // Pages of an open transaction in rollback mode are in the database file already.
         while driver.database().is_dirty() {

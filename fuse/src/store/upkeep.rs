@@ -110,6 +110,14 @@ impl Database {
             tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
         }
         let mut driver = self.driver();
+        let in_wal = driver.database().wal_end().is_some();
+        if in_wal
+            && driver.database().is_read_only()
+            && matches!(self.disk.len(File::Wal), Ok(None | Some(0)))
+        {
+            // The applier was the last to use it.
+            driver.database_mut().wal_given_up();
+        }
         if let Err(errno) = driver.save() {
             tracing::warn!(name = %self.name(), %errno, "cannot save the page checksums; the next start takes longer");
         }
