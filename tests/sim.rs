@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 21] = [
+const REGRESSIONS: [(u64, &str); 23] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -93,6 +93,8 @@ const REGRESSIONS: [(u64, &str); 21] = [
     (294, "the WAL is begun again over a commit whose writer died before it published it"),
     (1332, "the journal of a saved transaction comes back with a loss of power"),
     (2201, "a loss of power tears a record of the journal, and its checksum does not notice"),
+    (5447, "a journal whose header is torn by a loss of power is taken for one of an old SQLite"),
+    (7007, "a journal cannot be shortened after its transaction is in the log"),
     (3169, "the header of a commit is valid with the page that an older generation left behind it"),
 ];
 

@@ -8,6 +8,9 @@ use crate::{File, PageNumber, Transaction};
 pub enum Effect {
     /// Do to the file what the request says.
     Perform,
+    /// Do to the file what the request says, if it can be done: it does not matter, and the program would take an error
+    /// for one of a transaction that is committed.
+    PerformIfPossible,
     /// Write a whole frame to the WAL, of which the request has the end.
     WriteFrame {
         /// Where the frame begins, in bytes.

@@ -207,6 +207,8 @@ impl Database {
                 Ok(perform())
             }
             File::Journal if len < JOURNAL_HEADER_LEN as u64 => self.begin_journal_end(view, now),
+            // SQLite shortens a journal that it has ended, when it was asked to limit its size.
+            File::Journal if !self.rollback.journal_active => Ok(alloc::vec![Effect::PerformIfPossible]),
             File::Wal => match self.wal.as_ref().map(|wal| wal.committed_end()) {
                 // SQLite shortens a WAL it has just begun again, when it was asked to limit its size.
                 Some(end) if len >= end => Ok(perform()),

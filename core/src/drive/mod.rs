@@ -143,6 +143,11 @@ impl<D: Disk> Driver<D> {
                 Request::Sync(file) => self.sync(file),
                 Request::Closed => Ok(()),
             },
+            Effect::PerformIfPossible => {
+                // The reason is in the effect's description.
+                let _ = self.perform(&Effect::Perform, request);
+                Ok(())
+            }
             Effect::WriteFrame { offset, frame } => self.disk.write_at(File::Wal, *offset, frame),
             Effect::MarkUnjournaled => {
                 self.disk.set_len(File::Unjournaled, 0)?;

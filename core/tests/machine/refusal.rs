@@ -95,3 +95,21 @@ fn replica_refuses_the_journal_and_may_still_roll_a_hot_one_back() {
     assert_eq!(driver.request(Request::Create(File::Journal), NOW), Err(Errno::EACCES));
     assert_eq!(write(&mut driver, File::Database, 0, &first_page(1, false, 2)), Err(Errno::EIO));
 }
+
+#[test]
+fn b10_journal_that_cannot_be_shortened_after_the_commit_is_no_error() {
+    let disk = MemoryDisk::default();
+    let (mut driver, _) = open(&disk);
+    driver.request(Request::Create(File::Database), NOW).unwrap();
+    driver.request(Request::Create(File::Journal), NOW).unwrap();
+    write(&mut driver, File::Journal, 0, &[0xd9; 4096]).unwrap();
+    driver.request(Request::Sync(File::Journal), NOW).unwrap();
+    write(&mut driver, File::Database, 0, &first_page(1, false, 1)).unwrap();
+    write(&mut driver, File::Journal, 0, &[0; 28]).unwrap();
+    assert_eq!(driver.position().txid, Txid::new(1));
+    disk.refuse("set_len Journal", Errno::EIO);
+    driver.request(Request::SetLen { file: File::Journal, len: 1024 }, NOW).unwrap();
+    disk.refuse_nothing();
+    driver.request(Request::SetLen { file: File::Journal, len: 1024 }, NOW).unwrap();
+    assert_eq!(disk.content(File::Journal).map(|content| content.len()), Some(1024));
+}
