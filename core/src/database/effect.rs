@@ -11,12 +11,12 @@ pub enum Effect {
     /// Do to the file what the request says, if it can be done: it does not matter, and the program would take an error
     /// for one of a transaction that is committed.
     PerformIfPossible,
-    /// Write a whole frame to the WAL, of which the request has the end.
-    WriteFrame {
-        /// Where the frame begins, in bytes.
+    /// Write to the WAL what the request does not say.
+    WriteWal {
+        /// In bytes.
         offset: u64,
-        /// Its header and its page.
-        frame: Vec<u8>,
+        /// What is written.
+        data: Vec<u8>,
     },
     /// Leave a durable mark that the database file is about to be written without a journal.
     MarkUnjournaled,

@@ -16,26 +16,6 @@ pub(super) struct PendingFrame {
     pub(super) sum: Checksum,
 }
 
-/// What becomes of a write to the WAL.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// It is carried out, and lets the chain reach as far as this.
-    Write(Advance),
-    /// It is kept back until the rest of its frame comes.
-    Hold(Advance),
-    /// It completes a frame that was kept back, which is written at this offset in bytes.
-    Frame(Advance, u64, Vec<u8>),
-}
-
-impl Step {
-    /// How far the chain of valid frames reaches then.
-    pub(super) fn chain(&self) -> &Advance {
-        match self {
-            Self::Write(advance) | Self::Hold(advance) | Self::Frame(advance, ..) => advance,
-        }
-    }
-}
-
 /// How far a write lets the chain of valid frames reach.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Advance {
@@ -109,50 +89,38 @@ impl Generation {
         frame_len - (offset - wal::HEADER_LEN as u64) % frame_len
     }
 
-    /// What a write of `data` at `offset` means, which is not below the committed frames and reaches no further than the
-    /// end of its frame. Without `rescan` only an append is understood.
-    ///
-    /// A frame that commits is written at once when all of it is there. SQLite writes its header first, and behind that
-    /// may lie a page of an older generation that gives the header's checksum: the checksum is a sum with known
-    /// weights, and pages of one database differ in so few bytes that this happens.
+    /// What the chain becomes when `data` is written at `offset`, which is not below the committed frames and reaches no
+    /// further than the end of its frame. Without `rescan` only an append is understood.
     pub(super) fn advance<V: View>(
         &mut self,
         view: &V,
         offset: u64,
         data: &[u8],
         rescan: bool,
-    ) -> Result<Step, Errno> {
+    ) -> Result<Advance, Errno> {
         let keep = self.pending.len();
-        if offset != self.chain_end() + self.partial.len() as u64 {
-            // What was kept back is not continued: its writer gave up, and another attempt begins.
-            self.forget_partial();
-        }
         let appends = offset == self.chain_end() + self.partial.len() as u64 && self.written_end <= offset;
+        self.written_end = self.written_end.max(offset + data.len() as u64);
         if !appends {
-            self.forget_partial();
-            self.written_end = self.written_end.max(offset + data.len() as u64);
+            self.partial.clear();
             let nothing = Advance { keep, frames: Vec::new() };
-            return Ok(Step::Write(if rescan { self.rescan(view, offset, data)? } else { nothing }));
+            return if rescan { self.rescan(view, offset, data) } else { Ok(nothing) };
         }
-        self.written_end = offset + data.len() as u64;
         self.partial.extend_from_slice(data);
         let whole = self.partial.len() as u64 == self.frame_len();
-        let frames = if whole {
-            check_frame(&self.header, self.chain_after(keep), &self.partial).into_iter().collect()
-        } else {
-            Vec::new()
-        };
-        let advance = Advance { keep, frames };
-        Ok(match (self.is_held(), whole) {
-            (false, _) => Step::Write(advance),
-            (true, false) => Step::Hold(advance),
-            (true, true) => Step::Frame(advance, self.chain_end(), self.partial.clone()),
-        })
+        let frame = whole.then(|| check_frame(&self.header, self.chain_after(keep), &self.partial));
+        Ok(Advance { keep, frames: frame.flatten().into_iter().collect() })
     }
 
-    /// Whether the beginning of a frame is kept back, because the frame commits.
-    fn is_held(&self) -> bool {
-        FrameHeader::decode(&self.partial).is_some_and(|header| header.commit != 0)
+    /// Where the page begins, in bytes, that an older generation may have left behind the header of a commit that is
+    /// being written. SQLite writes the header first, and that page may give the header's checksum, although it is not the
+    /// one that is about to come: the checksum is a sum with known weights, and pages of one database differ in few
+    /// bytes.
+    pub(super) fn stale_page(&self) -> Option<u64> {
+        let at = self.chain_end() + wal::FRAME_HEADER_LEN as u64;
+        let alone = self.partial.len() == wal::FRAME_HEADER_LEN;
+        let commits = alone && FrameHeader::decode(&self.partial).is_some_and(|header| header.commit != 0);
+        commits.then_some(at)
     }
 
     /// Follows the chain from the frame that `offset` lies in, over the file as `data` will change it, up to the
@@ -216,12 +184,8 @@ impl Generation {
         self.written_end = self.committed_end;
     }
 
-    /// The write failed, or another one came: of a frame that is kept back nothing reached the file, and what reached it
-    /// of another one is unknown.
+    /// The write failed: what of it reached the file is unknown, so the frame in the making has to be read again.
     pub(super) fn forget_partial(&mut self) {
-        if self.is_held() {
-            self.written_end = self.chain_end();
-        }
         self.partial.clear();
     }
 

@@ -4,13 +4,15 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::commit::append_unjournaled;
-use super::wal_capture::Step;
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
 use crate::{Errno, File, Now, PageNumber, View};
 
 /// Bytes of a journal's header, which SQLite overwrites with zeros to end a transaction in PERSIST mode.
 const JOURNAL_HEADER_LEN: usize = 28;
+
+/// Bytes of a page of an older generation that are spoilt, so that no header is valid with it.
+const STALE_LEN: usize = 8;
 
 impl Database {
     pub(super) fn begin_create(&mut self, file: File, now: Now) -> Result<Vec<Effect>, Errno> {
@@ -119,8 +121,9 @@ impl Database {
             return Err(Errno::EIO);
         }
         self.last_wal_write = (offset, offset + data.len() as u64);
-        let step = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
-        let commit = match self.wal_commit(step.chain(), view, now) {
+        let advance = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
+        let stale_page = generation.stale_page();
+        let commit = match self.wal_commit(&advance, view, now) {
             Ok(commit) => commit,
             Err(errno) => {
                 let (from, to) = self.last_wal_write;
@@ -135,17 +138,16 @@ impl Database {
         if commit.is_some() && (self.log_refuses || self.pending.len() >= self.options.backlog_max) {
             effects.push(Effect::AppendPending);
         }
-        let advance = match step {
-            Step::Hold(advance) => advance,
-            Step::Write(advance) => {
-                effects.push(Effect::Perform);
-                advance
+        if let Some(offset) = stale_page {
+            let mut data = alloc::vec![0; STALE_LEN];
+            let read = view.read_at(File::Wal, offset, &mut data)?;
+            data.iter_mut().for_each(|byte| *byte = !*byte);
+            data.truncate(read);
+            if !data.is_empty() {
+                effects.push(Effect::WriteWal { offset, data });
             }
-            Step::Frame(advance, offset, frame) => {
-                effects.push(Effect::WriteFrame { offset, frame });
-                advance
-            }
-        };
+        }
+        effects.push(Effect::Perform);
         self.staged = Staged::WalWrite(advance, commit.map(Box::new));
         Ok(effects)
     }

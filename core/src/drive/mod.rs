@@ -148,7 +148,7 @@ impl<D: Disk> Driver<D> {
                 let _ = self.perform(&Effect::Perform, request);
                 Ok(())
             }
-            Effect::WriteFrame { offset, frame } => self.disk.write_at(File::Wal, *offset, frame),
+            Effect::WriteWal { offset, data } => self.disk.write_at(File::Wal, *offset, data),
             Effect::MarkUnjournaled => {
                 self.disk.set_len(File::Unjournaled, 0)?;
                 self.disk.sync_directory()

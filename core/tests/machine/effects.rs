@@ -61,6 +61,7 @@ fn commit_to_the_wal_is_the_write_alone() {
     insta::assert_debug_snapshot!(disk.take_trace(), @r#"
     [
         "write Wal",
+        "write Wal",
     ]
     "#);
     driver.append_pending().unwrap();
