@@ -6,7 +6,7 @@ pub fn journal_scan(data: &[u8]) {
     if let Ok(header) = DatabaseHeader::decode(data) {
         assert!(header.valid_page_count().is_none_or(|count| count != 0));
     }
-    let Ok(mut reader) = JournalReader::new(data, data.len() as u64) else { return };
+    let Ok(mut reader) = JournalReader::new(data, data.len() as u64, None) else { return };
     if let Ok(Some(name)) = reader.super_journal() {
         assert!(data.windows(name.len()).any(|window| window == name));
     }

@@ -8,8 +8,8 @@ use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, FileView, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction,
-    Txid, View, ltx,
+    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, Txid,
+    View, ltx,
 };
 
 /// What a database file says of itself.
@@ -126,8 +126,7 @@ impl Database {
     /// Whether the journal says that its transaction spans several databases. Such a transaction is committed by the end
     /// of their common super-journal, before that of each journal (SQLite file format 3).
     fn names_super_journal<V: View>(&self, view: &V) -> Result<bool, Errno> {
-        let len = view.len(File::Journal)?.unwrap_or(0);
-        let reader = JournalReader::new(FileView { view, file: File::Journal }, len)?;
+        let reader = JournalReader::of_database(view)?;
         Ok(reader.is_hot() && reader.super_journal()?.is_some())
     }
 

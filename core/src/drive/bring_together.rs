@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::wal_scan::{self, WalTransaction};
 use crate::sqlite::journal::JournalReader;
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Disk, Errno, File, FileView, PageNumber, View};
+use crate::{Disk, Errno, File, PageNumber, View};
 
 /// Rolls the transaction back that the journal belongs to, whatever super-journal it names. The journal stays. Returns
 /// whether there was one to roll back.
@@ -14,12 +14,10 @@ use crate::{Disk, Errno, File, FileView, PageNumber, View};
 /// # Errors
 /// What the disk answered, or what [`JournalReader::new`] says; the journal is as hot as before.
 pub fn roll_back_journal<D: Disk>(disk: &D) -> Result<bool, Errno> {
-    let Some(journal_len) = disk.len(File::Journal)? else { return Ok(false) };
     if disk.len(File::Database)?.unwrap_or(0) == 0 {
         return Ok(false);
     }
-    let journal = FileView { view: disk, file: File::Journal };
-    let mut reader = JournalReader::new(&journal, journal_len)?;
+    let mut reader = JournalReader::of_database(disk)?;
     if !reader.is_hot() {
         return Ok(false);
     }
@@ -63,8 +61,7 @@ pub(super) fn write_back<D: Disk>(
 }
 
 /// The name of the super-journal in the journal, if it names one and is hot.
-pub(super) fn hot_super_journal<V: View>(view: &V, journal_len: u64) -> Result<Option<Vec<u8>>, Errno> {
-    let journal = FileView { view, file: File::Journal };
-    let reader = JournalReader::new(&journal, journal_len)?;
+pub(super) fn hot_super_journal<V: View>(view: &V) -> Result<Option<Vec<u8>>, Errno> {
+    let reader = JournalReader::of_database(view)?;
     if reader.is_hot() { reader.super_journal() } else { Ok(None) }
 }

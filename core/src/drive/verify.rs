@@ -7,8 +7,7 @@ use super::{Finding, StoredFile, Unfinished, Verdict, bring_together, wal_scan};
 use crate::log::{Damage, Log, Stored};
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, FileView, PageNumber, PageSize, PageSums, Position, ReadAt, SavedSums, Txid, View,
-    ltx,
+    Checksum, Errno, File, PageNumber, PageSize, PageSums, Position, ReadAt, SavedSums, Txid, View, ltx,
 };
 
 /// Checks the database in `view`: each LTX file in the log, how they follow each other, the saved checksums, and the
@@ -169,10 +168,7 @@ fn check_database<V: View>(view: &V, image: &Image, verdict: &mut Verdict) -> Re
     if rolled_back.is_some() {
         verdict.unfinished.push(Unfinished::Journal);
     }
-    let journal_len = view.len(File::Journal)?.unwrap_or(0);
-    if view.len(File::Unjournaled)?.is_some()
-        || bring_together::hot_super_journal(view, journal_len)?.is_some()
-    {
+    if view.len(File::Unjournaled)?.is_some() || bring_together::hot_super_journal(view)?.is_some() {
         verdict.unfinished.push(Unfinished::Unjournaled);
         return Ok(());
     }
@@ -221,8 +217,7 @@ fn compare<V: View>(
 
 /// The checksums of the pages that rolling back a hot journal brings back; `None` if there is none.
 fn journal_sums<V: View>(view: &V) -> Result<Option<BTreeMap<PageNumber, Checksum>>, Errno> {
-    let len = view.len(File::Journal)?.unwrap_or(0);
-    let mut reader = JournalReader::new(FileView { view, file: File::Journal }, len)?;
+    let mut reader = JournalReader::of_database(view)?;
     if !reader.is_hot() {
         return Ok(None);
     }

@@ -4,7 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::bytes::be32;
-use crate::{Errno, PageNumber, PageSize, ReadAt};
+use crate::sqlite::header::DatabaseHeader;
+use crate::{Errno, File, FileView, PageNumber, PageSize, ReadAt, View};
 
 /// The first bytes of each header, and the last of the file if it names a super-journal.
 pub const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -49,13 +50,27 @@ struct Layout {
     page_size: PageSize,
 }
 
-impl<R: ReadAt> JournalReader<R> {
-    /// Of the journal in the first `len` bytes of `source`.
+impl<'a, V: View> JournalReader<FileView<'a, V>> {
+    /// Of the journal of a database, which may be missing.
     ///
     /// # Errors
-    /// What the source answered. `EOPNOTSUPP` if the journal does not say how large a page is: it was written by a
-    /// SQLite before 3.5.8, from 2008.
-    pub fn new(source: R, len: u64) -> Result<Self, Errno> {
+    /// As [`JournalReader::new`].
+    pub(crate) fn of_database(view: &'a V) -> Result<Self, Errno> {
+        let len = view.len(File::Journal)?.unwrap_or(0);
+        let mut head = [0; DatabaseHeader::LEN];
+        let read = view.read_at(File::Database, 0, &mut head)?;
+        let page_size = DatabaseHeader::decode(&head[..read]).ok().map(|header| header.page_size);
+        Self::new(FileView { view, file: File::Journal }, len, page_size)
+    }
+}
+
+impl<R: ReadAt> JournalReader<R> {
+    /// Of the journal in the first `len` bytes of `source`. A journal that does not say how large a page is, as those of
+    /// SQLite before 3.5.8, has pages of `page_size`, which is that of the database.
+    ///
+    /// # Errors
+    /// What the source answered. `EOPNOTSUPP` if nothing says how large a page is.
+    pub fn new(source: R, len: u64, page_size: Option<PageSize>) -> Result<Self, Errno> {
         let mut reader =
             Self { source, len, layout: None, offset: 0, records: 0, nonce: 0, record: Vec::new() };
         let Some(header) = reader.read_header()? else { return Ok(reader) };
@@ -66,7 +81,7 @@ impl<R: ReadAt> JournalReader<R> {
             return Ok(reader);
         }
         let page_size = match be32(&header, 24) {
-            0 => return Err(Errno::EOPNOTSUPP),
+            0 => Ok(page_size.ok_or(Errno::EOPNOTSUPP)?),
             size => PageSize::new(size),
         };
         if let Ok(page_size) = page_size {
@@ -205,7 +220,7 @@ mod tests {
     const NAMED: &[u8] = include_bytes!("../../testdata/sqlite/super-journal-named");
 
     fn reader(journal: &[u8]) -> JournalReader<&[u8]> {
-        JournalReader::new(journal, journal.len() as u64).unwrap()
+        JournalReader::new(journal, journal.len() as u64, None).unwrap()
     }
 
     fn pages(journal: &[u8]) -> Vec<u32> {
@@ -295,9 +310,16 @@ mod tests {
     }
 
     #[test]
-    fn journal_that_does_not_say_how_large_a_page_is_is_refused() {
+    fn journal_that_does_not_say_how_large_a_page_is_takes_that_of_the_database() {
         let old = changed(JOURNAL, &[(26, 0)]);
-        assert_eq!(JournalReader::new(&old[..], old.len() as u64).err(), Some(Errno::EOPNOTSUPP));
+        let open = |page_size| JournalReader::new(&old[..], old.len() as u64, page_size);
+        assert_eq!(open(None).err(), Some(Errno::EOPNOTSUPP));
+        let mut reader = open(DatabaseHeader::decode(BEFORE).ok().map(|header| header.page_size)).unwrap();
+        let mut found = Vec::new();
+        while let Some((page, _)) = reader.next().unwrap() {
+            found.push(page.get());
+        }
+        assert_eq!(found, pages(JOURNAL));
     }
 
     #[test]
@@ -342,7 +364,7 @@ mod tests {
                 Err(Errno::EIO)
             }
         }
-        assert_eq!(JournalReader::new(Broken, 1000).err(), Some(Errno::EIO));
+        assert_eq!(JournalReader::new(Broken, 1000, None).err(), Some(Errno::EIO));
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Disk, Errno, File, FileView, Now, PageNumber, PageSize, PageSource, PageSums, Position,
-    SavedSums, Txid, View, ltx,
+    Checksum, Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid,
+    View, ltx,
 };
 
 /// What recovery found and did, for the operator.
@@ -136,9 +136,11 @@ impl<D: Disk> Recovery<D> {
     ///
     /// A hot journal stays until the log has everything: if this recovery is interrupted, the next one needs to know.
     fn end_journal(&mut self, super_journal_exists: &dyn Fn(&[u8]) -> bool) -> Result<(), OpenError> {
-        let Some(journal_len) = self.disk.len(File::Journal)? else { return Ok(()) };
+        if self.disk.len(File::Journal)?.is_none() {
+            return Ok(());
+        }
         if self.disk.len(File::Database)?.unwrap_or(0) > 0 {
-            let name = hot_super_journal(&self.disk, journal_len)?;
+            let name = hot_super_journal(&self.disk)?;
             if name.is_some_and(|name| !super_journal_exists(&name)) {
                 self.adopt = true;
                 return Ok(());
@@ -159,8 +161,7 @@ impl<D: Disk> Recovery<D> {
         }
         // A page that is as the log says needs no journal. That matters where a loss of power tore the journal's own
         // record of it, which SQLite's checksums do not always notice.
-        let journal_len = self.disk.len(File::Journal)?.unwrap_or(0);
-        let mut reader = JournalReader::new(FileView { view: &self.disk, file: File::Journal }, journal_len)?;
+        let mut reader = JournalReader::of_database(&self.disk)?;
         let hot = reader.is_hot();
         while let Some((page, content)) = reader.next()? {
             let Ok(page_size) = PageSize::new(u32::try_from(content.len()).unwrap_or(0)) else { break };
