@@ -253,7 +253,8 @@ mod tests {
         let forwarder = supervisor.forwarder();
         let interrupt = async {
             until_exists(&ready).await;
-            forwarder.forward(Signal::INT).unwrap();
+            // Not SIGINT, which the tests and so their programs ignore where a shell started them in the background.
+            forwarder.forward(Signal::TERM).unwrap();
         };
         let (result, ()) = tokio::join!(supervisor.run_setup(), interrupt);
         assert!(matches!(result, Err(ExecError::Setup { .. })), "{result:?}");
