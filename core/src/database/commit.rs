@@ -8,8 +8,7 @@ use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, Txid,
-    View, ltx,
+    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View, ltx,
 };
 
 /// What a database file says of itself.
@@ -68,7 +67,7 @@ impl Database {
         if pages.is_empty() && page_count == self.page_count() {
             return Ok(None);
         }
-        let mut header = self.header(page_size, page_count, now);
+        let mut header = self.options.next_header(self.position, page_size, page_count, now);
         header.wal_salt = wal.header().salt;
         header.wal_offset = wal.committed_end();
         header.wal_size = wal.completed_end(advance) - wal.committed_end();
@@ -163,7 +162,7 @@ impl Database {
         let mut effects = Vec::with_capacity(8);
         let mut dropped = None;
         if let Some(page_size) = self.page_size.filter(|_| self.position != Position::ZERO) {
-            let header = self.header(page_size, 0, now);
+            let header = self.options.next_header(self.position, page_size, 0, now);
             let transaction = Transaction { header, pages: Vec::new(), post_apply: Checksum::EMPTY };
             effects.push(Effect::AppendPending);
             effects.push(Effect::Append(Box::new(transaction.clone())));
@@ -209,7 +208,7 @@ impl Database {
         if pages.is_empty() && facts.page_count == self.page_count() {
             return Ok(Comparison::Same);
         }
-        let header = self.header(facts.page_size, facts.page_count, now);
+        let header = self.options.next_header(self.position, facts.page_size, facts.page_count, now);
         Ok(Comparison::Changed(self.commit_of(header, pages, facts.journal_mode, resized)))
     }
 
@@ -230,7 +229,7 @@ impl Database {
         if pages.is_empty() {
             return Ok(Comparison::Same);
         }
-        let header = self.header(page_size, self.page_count(), now);
+        let header = self.options.next_header(self.position, page_size, self.page_count(), now);
         Ok(Comparison::Changed(self.commit_of(header, pages, self.journal_mode, false)))
     }
 
@@ -260,25 +259,6 @@ impl Database {
             return Ok(None);
         }
         Ok(Some(FileFacts { page_size: header.page_size, page_count, journal_mode }))
-    }
-
-    /// The header of the next transaction.
-    pub(super) fn header(&self, page_size: PageSize, commit: u32, now: Now) -> ltx::Header {
-        let txid = self.position.txid.next();
-        ltx::Header {
-            compressed: self.options.compress,
-            page_size,
-            commit,
-            min_txid: txid,
-            max_txid: txid,
-            timestamp_ms: now.wall_ms,
-            // The first transaction is a snapshot by definition: it builds on nothing.
-            pre_apply: if txid == Txid::new(1) { Checksum::ZERO } else { self.position.checksum },
-            wal_offset: 0,
-            wal_size: 0,
-            wal_salt: [0, 0],
-            node_id: self.options.node_id,
-        }
     }
 
     pub(super) fn commit_of(

@@ -9,6 +9,7 @@
 mod apply;
 mod commit;
 mod effect;
+mod options;
 mod repair;
 mod request;
 mod rollback_capture;
@@ -22,13 +23,12 @@ use alloc::vec::Vec;
 
 pub use apply::{Admission, Applied, ApplyError, Received};
 pub use effect::Effect;
+pub use options::{Faults, Options};
 pub use request::Request;
 pub use state::State;
 
 use crate::sqlite::wal::{WalChecksum, WalHeader};
-use crate::{
-    Checksum, Errno, NodeId, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View,
-};
+use crate::{Checksum, Errno, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View};
 use rollback_capture::RollbackCapture;
 use wal_capture::{Advance, Generation};
 
@@ -50,32 +50,6 @@ pub enum Authority {
     Until(u64),
     /// Always: a lease that cannot expire.
     Forever,
-}
-
-/// What the machine is told once. Data, so that production and simulation run the same code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// This node, as it is named in the LTX files it creates.
-    pub node_id: NodeId,
-    /// Whether new LTX files are compressed.
-    pub compress: bool,
-    /// Captured transactions that may wait for the log before a writer has to help.
-    pub backlog_max: usize,
-    /// Rules of the machine that the simulator breaks to see that it notices.
-    pub faults: Faults,
-}
-
-/// Deliberate mistakes, all off outside the simulator's own test.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Commit in rollback mode without making the log durable first.
-    pub skip_log_sync: bool,
-    /// Look for a completed WAL transaction only in the frame being written.
-    pub skip_rescan: bool,
-    /// Leave pages out that the database grew by but that were never written.
-    pub skip_unwritten_pages: bool,
-    /// Let the WAL start over before its transactions are in the log.
-    pub skip_barrier: bool,
 }
 
 /// Why a database no longer takes changes until the node is restarted.

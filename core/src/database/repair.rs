@@ -24,7 +24,7 @@ impl Database {
         for page in absent {
             pages.push((page, PageSource::Database, self.database_sum(view, page)?));
         }
-        let header = self.header(page_size, self.page_count(), now);
+        let header = self.options.next_header(self.position, page_size, self.page_count(), now);
         let commit = self.commit_of(header, pages, self.journal_mode, false);
         let transaction = Box::new(commit.transaction.clone());
         self.staged = Staged::JournalEnd(Some(Box::new(commit)));

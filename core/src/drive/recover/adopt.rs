@@ -26,7 +26,7 @@ impl<D: Disk> Recovery<D> {
             return Ok(());
         }
         self.state.page_size = Some(page_size);
-        self.append(self.next_header(page_size, sums.page_count()), pages)?;
+        self.append(self.options.next_header(self.log.end(), page_size, sums.page_count(), self.now), pages)?;
         self.report.adopted = true;
         Ok(())
     }
@@ -64,7 +64,10 @@ impl<D: Disk> Recovery<D> {
                 }
             }
             self.state.sums = sums.clone();
-            self.append(self.next_header(page_size, sums.page_count()), pages)?;
+            self.append(
+                self.options.next_header(self.log.end(), page_size, sums.page_count(), self.now),
+                pages,
+            )?;
             self.report.adopted = whole;
             self.report.captured += usize::from(!whole);
         }

@@ -55,7 +55,7 @@ impl<D: Disk> Recovery<D> {
         if pages.is_empty() && found.commit == old_count {
             return Ok(());
         }
-        let mut ltx_header = self.next_header(page_size, found.commit);
+        let mut ltx_header = self.options.next_header(self.log.end(), page_size, found.commit, self.now);
         ltx_header.wal_salt = header.salt;
         ltx_header.wal_offset = found.start;
         ltx_header.wal_size = found.end - found.start;

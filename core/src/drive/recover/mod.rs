@@ -21,8 +21,7 @@ use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid,
-    View, ltx,
+    Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid, View,
 };
 
 /// What recovery found and did, for the operator.
@@ -223,24 +222,6 @@ impl<D: Disk> Recovery<D> {
             self.scan_file(&in_wal)?;
         }
         self.settle()
-    }
-
-    fn next_header(&self, page_size: PageSize, commit: u32) -> ltx::Header {
-        let end = self.log.end();
-        let txid = end.txid.next();
-        ltx::Header {
-            compressed: self.options.compress,
-            page_size,
-            commit,
-            min_txid: txid,
-            max_txid: txid,
-            timestamp_ms: self.now.wall_ms,
-            pre_apply: if txid == Txid::new(1) { Checksum::ZERO } else { end.checksum },
-            wal_offset: 0,
-            wal_size: 0,
-            wal_salt: [0, 0],
-            node_id: self.options.node_id,
-        }
     }
 
     /// Makes the recovered state durable, so that it is the point the next recovery starts from.
