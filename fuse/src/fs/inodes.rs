@@ -75,7 +75,10 @@ impl Inodes {
         *lookups = lookups.saturating_sub(count);
         if number != ROOT && *lookups == 0 {
             table.by_number.remove(&number);
-            if let Some(key) = inode.state().key.take() {
+            // Another file may have got the key meanwhile, by being renamed to it.
+            if let Some(key) = inode.state().key.take()
+                && table.by_key.get(&key).is_some_and(|found| found.number == number)
+            {
                 table.by_key.remove(&key);
             }
         }
