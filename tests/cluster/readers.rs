@@ -20,8 +20,9 @@ fn read_consistently(node: &Node, name: &str, until: &AtomicBool) -> i64 {
         .unwrap();
     let (mut seen, mut last) = (0, 0);
     while !until.load(Ordering::Relaxed) {
-        let (count, sum, total): (i64, i64, i64) =
-            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let (count, sum, total): (i64, i64, i64) = statement
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap_or_else(|error| panic!("{name} after {last} rows: {error:?}"));
         assert_eq!((sum, total), (count * (count - 1) / 2, sum), "a torn state with {count} rows");
         assert!(count >= last, "a reader went back from {last} to {count}");
         seen += i64::from(count != last);

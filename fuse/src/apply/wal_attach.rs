@@ -28,7 +28,7 @@ impl WalWriter {
         deadline: Deadline,
     ) -> Result<Self, ApplyError> {
         let shm = ShmLock::new(context.open_or_create_in_mount(Kind::Shm)?);
-        let seen = context.open_or_create_in_mount(Kind::Wal)?;
+        let in_mount = context.open_or_create_in_mount(Kind::Wal)?;
         let lock = ApplyError::errno;
         if !deadline.wait_for(|| join(context, &shm))? {
             return Err(ApplyError::Busy(Lock::WalIndex));
@@ -50,7 +50,7 @@ impl WalWriter {
             shm,
             index,
             wal,
-            seen,
+            _in_mount: in_mount,
             wal_len,
             published,
             generation: None,

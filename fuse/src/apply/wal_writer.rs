@@ -1,6 +1,5 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
 
 use litefs_core::database::Applied;
 use litefs_core::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, WalChecksum, WalHeader};
@@ -10,7 +9,6 @@ use litefs_core::{File as Kind, PageNumber, PageSize};
 use super::ApplyError;
 use super::checked_pages::CheckedPages;
 use super::context::{Context, random};
-use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
 use super::wal_batch::WalBatch;
 use super::wal_index::WalIndex;
@@ -26,8 +24,8 @@ pub(super) struct WalWriter {
     pub(super) index: WalIndex,
     /// The backing file.
     pub(super) wal: File,
-    /// The file in the mount, to see what length readers see.
-    pub(super) seen: File,
+    /// The file in the mount. While it is open the kernel knows the file, so that it can be told of changes.
+    pub(super) _in_mount: File,
     /// Bytes in the file. The frames end before it.
     pub(super) wal_len: u64,
     /// What readers were shown last.
@@ -43,8 +41,6 @@ pub(super) struct WalWriter {
 /// The WAL file grows by this many bytes at a time. Its length must not move where readers are: the kernel would show
 /// them zeros, or an end of file, in the middle of a page.
 const CHUNK: u64 = 4 << 20;
-/// Longest time for the kernel to take note of a new length.
-const RESIZE_MAX: Duration = Duration::from_secs(5);
 /// Frames are written in pieces of about this many bytes.
 const PIECE: usize = 256 << 10;
 
@@ -251,22 +247,11 @@ impl WalWriter {
         }
         let len = (end / CHUNK + 2) * CHUNK;
         self.wal.set_len(len).map_err(ApplyError::io("grow", Kind::Wal))?;
-        self.wal_len = len;
-        let seen = Deadline::after(RESIZE_MAX).wait_for(|| {
-            context.resized(Kind::Wal)?;
-            let seen = self.seen.metadata().map_err(ApplyError::io("look at", Kind::Wal))?;
-            Ok::<_, ApplyError>(seen.len() >= len)
-        })?;
-        if seen {
-            return Ok(());
-        }
-        // A later call must wait again.
+        // Should the kernel not take note, a later call has to try again.
         self.wal_len = 0;
-        Err(ApplyError::Io {
-            action: "show the new length of",
-            file: Kind::Wal,
-            errno: litefs_core::Errno::ETIMEDOUT,
-        })
+        context.resized(Kind::Wal)?;
+        self.wal_len = len;
+        Ok(())
     }
 
     pub(super) fn reserve(&mut self, context: &Context, frame: u32) -> Result<(), ApplyError> {

@@ -1,5 +1,6 @@
 //! A replica as it runs: readers on a mount, transactions through the store. Needs root and `/dev/fuse`.
 
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use litefs_core::database::Authority;
@@ -7,6 +8,8 @@ use litefs_core::log::Retention;
 use litefs_core::{Checksum, DatabaseName, NodeId, PageNumber, Position, Txid, ltx};
 
 use super::*;
+use crate::apply::database_lock::DatabaseLock;
+use crate::apply::deadline::Deadline;
 use crate::store::{Store, StoreOptions};
 use crate::{DatabaseFiles, Mount, Options, equip, mount};
 
@@ -44,9 +47,13 @@ impl Node {
 
     /// Receives the transaction that leaves `source` as it is now.
     fn receive(&mut self, transaction: &Transaction, source: &Source) {
-        let image = (1..)
-            .map(|page| PageNumber::new(page).unwrap())
-            .zip(source.image().chunks(transaction.page_size.bytes()));
+        self.receive_image(transaction, source.image());
+    }
+
+    /// Receives the transaction that leads to this content of the database file.
+    fn receive_image(&mut self, transaction: &Transaction, image: &[u8]) {
+        let image =
+            (1..).map(|page| PageNumber::new(page).unwrap()).zip(image.chunks(transaction.page_size.bytes()));
         let post_apply =
             image.fold(Checksum::EMPTY, |sum, (page, content)| sum.toggle(Checksum::of_page(page, content)));
         let max_txid = self.position.txid.next();
@@ -133,4 +140,51 @@ fn promoted_node_is_written_by_a_connection_that_read_it_as_a_replica() {
         assert_eq!(database.position().txid, before.next(), "in mode {mode}, passthrough {passthrough}");
         assert_eq!(client.get("PRAGMA integrity_check"), "ok");
     }
+}
+
+/// Looks under SHARED as SQLite does, at the header and then at the length, again and again; how often.
+fn compare_lengths(path: &Path, until: &AtomicBool) -> u64 {
+    let open = || std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let (file, mut lock) = (open(), DatabaseLock::new(open()));
+    let mut looks = 0;
+    while !until.load(Ordering::Relaxed) {
+        // Without a pause, so that all are there at once.
+        if !lock.shared(Deadline::after(Duration::ZERO)).unwrap() {
+            continue;
+        }
+        let mut field = [0; 4];
+        file.read_exact_at(&mut field, 28).unwrap();
+        let (pages, len) = (u32::from_be_bytes(field), file.metadata().unwrap().len());
+        lock.unlock().unwrap();
+        assert_eq!(len, u64::from(pages) * 4096, "the file's length is not that of its header");
+        looks += 1;
+    }
+    looks
+}
+
+#[test]
+fn readers_find_the_length_that_belongs_to_the_header() {
+    let mut source = Source::new("delete", 4096);
+    let mut node = Node::new(false);
+    node.receive(&source.snapshot(), &source);
+    let long = source.run("INSERT INTO log VALUES(1, zeroblob(5000))");
+    node.receive(&long, &source);
+    let long_image = source.image().to_vec();
+    let short = source.run("DELETE FROM log; PRAGMA incremental_vacuum");
+    assert!(short.commit < long.commit);
+    let (path, done) = (node.path(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| compare_lengths(&path, &done))).collect();
+        for _ in 0..4000 {
+            node.receive(&short, &source);
+            node.receive_image(&long, &long_image);
+            if readers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
+                break;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            assert!(reader.join().unwrap() > 100, "the reader was kept out");
+        }
+    });
 }
