@@ -1,7 +1,7 @@
 //! What LiteFS 0.5 is known to get wrong. The numbers name the defects, here and in the other tests.
 
 use crate::support::{
-    Cluster, assert_replicated, await_same_position, open, query, run, set_mode, sqlite3_prints,
+    Cluster, assert_replicated, await_same_position, open, python, query, run, set_mode, sqlite3_prints,
 };
 
 #[test]
@@ -123,6 +123,51 @@ fn b06_names_that_belong_to_litefs_cannot_be_created_and_others_still_can() {
         let error = std::fs::File::create_new(cluster.primary().path(name)).unwrap_err();
         assert_ne!(error.raw_os_error(), Some(rustix::io::Errno::NOSYS.raw_os_error()), "{name}");
         sqlite3_prints(&cluster.primary().path(&format!("after{name}.db")), "CREATE TABLE t (x)");
+    }
+}
+
+#[test]
+fn b07_lock_on_several_bytes_of_the_wal_index_is_taken_whole_or_not_at_all() {
+    let cluster = Cluster::start(1);
+    let connection = open(cluster.primary(), "app.db");
+    set_mode(&connection, "wal");
+    run(&connection, "CREATE TABLE t (x)");
+    // Every process has one lock of its own: the first a reader's mark, the second none after it asked for all four.
+    let printed = python(
+        "import fcntl, os, sys
+def lock(first, count):
+    fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB, count, first)
+lock(127, 1)
+refused, end = os.pipe(), os.pipe()
+if os.fork() == 0:
+    try: lock(124, 4)
+    except BlockingIOError: os.write(refused[1], b'refused')
+    os.close(end[1])
+    os.read(end[0], 1)
+    os._exit(0)
+print(os.read(refused[0], 10).decode())
+third = os.fork()
+if third == 0:
+    lock(124, 3)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(third, 0)[1]))",
+        &[&cluster.primary().path("app.db-shm")],
+    );
+    assert_eq!(printed, "refused\n0");
+}
+
+#[test]
+fn b09_database_can_be_made_again_with_another_page_size() {
+    let cluster = Cluster::start(2);
+    for (page_size, mode) in [(4096, "wal"), (512, "delete"), (65536, "wal"), (1024, "persist")] {
+        let connection = open(cluster.primary(), "app.db");
+        run(&connection, &format!("PRAGMA page_size={page_size}"));
+        set_mode(&connection, mode);
+        run(&connection, "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))");
+        assert_eq!(query::<u32>(&connection, "PRAGMA page_size"), page_size);
+        assert_replicated(cluster.primary(), cluster.replica(), "app.db");
+        drop(connection);
+        std::fs::remove_file(cluster.primary().path("app.db")).unwrap();
     }
 }
 
