@@ -1,13 +1,11 @@
 use core::ops::Range;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
-use std::time::Duration;
 
 use litefs_core::{Errno, File as Kind};
 
-use super::deadline::Deadline;
 use super::{ApplyError, Files, Kernel, Paths};
 
 /// Where the files are, and whom to tell of changes to them.
@@ -84,17 +82,14 @@ impl Context {
     ///
     /// Telling the kernel that it is wrong about the length is not enough. When it asks for the new one on behalf of a
     /// program, another program that looks at the same time can still be shown the old one: the kernel marks what it
-    /// knows as valid a moment before it stores the length. So it is made to ask here, where nobody is misled.
+    /// knows as valid a moment before it stores the length. A byte put into its cache makes a file longer at once. One
+    /// that got shorter may seem longer for that moment, which SQLite does not mind.
     pub(super) fn resized(&self, kind: Kind) -> Result<(), ApplyError> {
-        let shown = Deadline::after(RESIZE_MAX).wait_for(|| {
-            self.kernel.resized(kind).map_err(ApplyError::errno("tell the kernel the size of", kind))?;
-            let in_mount = len(path_of(&self.paths.mount, kind), kind)?;
-            Ok::<_, ApplyError>(in_mount == self.backing_len(kind)?)
-        })?;
-        if shown {
-            return Ok(());
-        }
-        Err(ApplyError::Io { action: "show the new length of", file: kind, errno: Errno::ETIMEDOUT })
+        self.kernel.resized(kind).map_err(ApplyError::errno("tell the kernel the size of", kind))?;
+        let Some(last) = self.backing_len(kind)?.checked_sub(1) else { return Ok(()) };
+        let mut byte = [0];
+        self.open_backing(kind)?.read_exact_at(&mut byte, last).map_err(ApplyError::io("read", kind))?;
+        self.store(kind, last, &byte)
     }
 
     /// Removes a backing file that may be missing.
@@ -135,12 +130,12 @@ impl Context {
 
     /// Bytes in a backing file, none if it is missing.
     pub(super) fn backing_len(&self, kind: Kind) -> Result<u64, ApplyError> {
-        len(path_of(&self.paths.backing, kind), kind)
+        match fs::metadata(path_of(&self.paths.backing, kind)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            other => other.map(|found| found.len()).map_err(ApplyError::io("look at", kind)),
+        }
     }
 }
-
-/// Longest time for the kernel to take note of a new length.
-const RESIZE_MAX: Duration = Duration::from_secs(5);
 
 /// Tells a file from another one that took its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -154,14 +149,6 @@ const MODE: u32 = 0o777;
 
 fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
-}
-
-/// Bytes in a file, none if it is missing.
-fn len(path: &Path, kind: Kind) -> Result<u64, ApplyError> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        other => other.map(|found| found.len()).map_err(ApplyError::io("look at", kind)),
-    }
 }
 
 fn path_of(files: &Files, kind: Kind) -> &Path {
