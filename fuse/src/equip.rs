@@ -72,16 +72,13 @@ impl Kernel for KernelCache {
     }
 
     fn created(&self, file: File) -> Result<(), Errno> {
-        self.tell(|notifier, database| notifier.created_now(database, file))
+        self.tell(|notifier, database| notifier.created(database, file))
     }
 
     fn removed(&self, file: File) -> Result<(), Errno> {
         if let Some(database) = self.database.upgrade() {
             database.forget_handle(file);
         }
-        self.tell(|notifier, database| {
-            notifier.removed(database, file);
-            Ok(())
-        })
+        self.tell(|notifier, database| notifier.removed(database, file))
     }
 }

@@ -105,27 +105,30 @@ impl Notifier {
         is_heard(tell(kernel, INodeNo(inode.number))).map_err(|error| of_io(&error))
     }
 
-    /// The daemon created a file of a database. Call it after the file is there.
-    pub fn created(&self, database: &Arc<dyn DatabaseFiles>, file: File) {
-        self.note(file_name(&database.name(), file).map(Note::Name));
-    }
-
-    /// The daemon created a file of a database, and is about to open it in the mount itself. Waits for the kernel.
+    /// The daemon created a file of a database. Call it after the file is there. Waits for the kernel.
     ///
     /// # Errors
     /// What the kernel answered.
-    pub fn created_now(&self, database: &Arc<dyn DatabaseFiles>, file: File) -> Result<(), Errno> {
-        let Some(kernel) = self.0.kernel.get() else { return Ok(()) };
-        let Some(name) = file_name(&database.name(), file) else { return Ok(()) };
-        is_heard(kernel.inval_entry(INodeNo(ROOT), OsStr::new(&name))).map_err(|error| of_io(&error))
+    pub fn created(&self, database: &Arc<dyn DatabaseFiles>, file: File) -> Result<(), Errno> {
+        self.renew_name(database, file)
     }
 
-    /// The daemon removed a file of a database. Call it after the file has gone.
-    pub fn removed(&self, database: &Arc<dyn DatabaseFiles>, file: File) {
+    /// The daemon removed a file of a database. Call it after the file has gone. Waits for the kernel.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn removed(&self, database: &Arc<dyn DatabaseFiles>, file: File) -> Result<(), Errno> {
         if let Some(inode) = self.0.inodes.detach(&Key::database(database, file)) {
             inode.remove();
         }
-        self.note(file_name(&database.name(), file).map(Note::Name));
+        self.renew_name(database, file)
+    }
+
+    /// Has the kernel ask anew what the name of a database's file is.
+    fn renew_name(&self, database: &Arc<dyn DatabaseFiles>, file: File) -> Result<(), Errno> {
+        let Some(kernel) = self.0.kernel.get() else { return Ok(()) };
+        let Some(name) = file_name(&database.name(), file) else { return Ok(()) };
+        is_heard(kernel.inval_entry(INodeNo(ROOT), OsStr::new(&name))).map_err(|error| of_io(&error))
     }
 
     /// This node became primary, or a replica, or lost or found its primary: modes and `.primary` change.

@@ -33,13 +33,13 @@ fn file_the_daemon_creates_appears_where_none_was() {
         assert!(!fixture.path(name).exists());
     }
     let database = make(&fixture, "new.db");
-    fixture.mount.notifier().created(&database, File::Database);
-    wait_until("the database", || fixture.path("new.db").exists());
+    fixture.mount.notifier().created(&database, File::Database).unwrap();
+    assert!(fixture.path("new.db").exists());
     assert!(fixture.path("new.db-pos").exists());
     assert!(!fixture.path("new.db-wal").exists());
     database.request(Request::Create(File::Wal)).unwrap();
-    fixture.mount.notifier().created(&database, File::Wal);
-    wait_until("the wal", || fixture.path("new.db-wal").exists());
+    fixture.mount.notifier().created(&database, File::Wal).unwrap();
+    assert!(fixture.path("new.db-wal").exists());
 }
 
 #[test]
@@ -50,12 +50,12 @@ fn file_the_daemon_removes_vanishes_and_its_successor_is_another_file() {
     database.request(Request::Write { file: File::Wal, offset: 0, data: b"old" }).unwrap();
     let open = fs::File::open(fixture.path("app.db-wal")).unwrap();
     database.request(Request::Remove(File::Wal)).unwrap();
-    fixture.mount.notifier().removed(&database, File::Wal);
-    wait_until("the end of the wal", || !fixture.path("app.db-wal").exists());
+    fixture.mount.notifier().removed(&database, File::Wal).unwrap();
+    assert!(!fixture.path("app.db-wal").exists());
     database.request(Request::Create(File::Wal)).unwrap();
     database.request(Request::Write { file: File::Wal, offset: 0, data: b"new" }).unwrap();
-    fixture.mount.notifier().created(&database, File::Wal);
-    wait_until("the new wal", || fixture.path("app.db-wal").exists());
+    fixture.mount.notifier().created(&database, File::Wal).unwrap();
+    assert!(fixture.path("app.db-wal").exists());
     assert_eq!(fs::read(fixture.path("app.db-wal")).unwrap(), b"new");
     let mut buf = [0; 3];
     open.read_exact_at(&mut buf, 0).unwrap();
