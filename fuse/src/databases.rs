@@ -87,4 +87,7 @@ pub trait DatabaseFiles: Debug + Send + Sync {
 
     /// Says whether somebody holds a handle of the database file whose writes the daemon does not see.
     fn set_unseen_writes(&self, unseen: bool);
+
+    /// A program asked how long the database file is, which it reads and writes without the daemon.
+    fn length_asked(&self);
 }

@@ -394,7 +394,8 @@ impl Drop for Applier {
     }
 }
 
-fn read_header(file: &File) -> Result<Option<DatabaseHeader>, ApplyError> {
+/// The header in a database file, `None` in an empty one.
+pub(super) fn read_header(file: &File) -> Result<Option<DatabaseHeader>, ApplyError> {
     let mut bytes = [0; DatabaseHeader::LEN];
     let mut filled = 0;
     while filled < bytes.len() {

@@ -18,6 +18,7 @@ mod direct;
 mod error;
 mod kernel;
 mod ofd_lock;
+mod page_count;
 mod paths;
 mod shm_lock;
 mod shm_map;
@@ -36,6 +37,7 @@ pub use change::{Change, Pages, PagesError};
 pub use checkpoint::Checkpoint;
 pub use error::{ApplyError, Lock};
 pub use kernel::Kernel;
+pub use page_count::lacks_page_count;
 pub use paths::{Files, Paths};
 
 use litefs_core::Errno;

@@ -58,6 +58,11 @@ impl ShmLock {
     pub(super) fn wal_readers(&self) -> Result<Option<OfdLock<'_>>, Errno> {
         OfdLock::acquire(&self.file, LockRange::new(READ_BYTES + 1, 4), LockKind::Write)
     }
+
+    /// Excludes all readers, for microseconds. New ones try again by themselves, the program is not told.
+    pub(super) fn all_readers(&self) -> Result<Option<OfdLock<'_>>, Errno> {
+        OfdLock::acquire(&self.file, LockRange::new(READ_BYTES, 5), LockKind::Write)
+    }
 }
 
 impl Drop for ShmLock {

@@ -109,6 +109,17 @@ impl Inode {
         self.state().target.clone()
     }
 
+    /// The database whose file this is, if the kernel reads and writes it without asking the daemon.
+    pub(crate) fn passed_through_database(&self) -> Option<Arc<dyn DatabaseFiles>> {
+        let state = self.state();
+        match &state.target {
+            Target::Database(database, File::Database) if state.opening.passthrough.is_some() => {
+                Some(Arc::clone(database))
+            }
+            _ => None,
+        }
+    }
+
     /// The daemon's own handle, if programs have the file open.
     pub(crate) fn backing(&self) -> Option<Arc<fs::File>> {
         self.state().opening.backing.clone()

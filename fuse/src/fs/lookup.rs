@@ -141,7 +141,11 @@ impl FileSystem {
 
     /// What `stat` says about the inode of this number.
     pub(crate) fn attributes_of(&self, number: u64) -> Result<(FileAttr, Duration), Errno> {
-        self.attributes(&*self.inodes.get(number)?)
+        let inode = self.inodes.get(number)?;
+        if let Some(database) = inode.passed_through_database() {
+            database.length_asked();
+        }
+        self.attributes(&inode)
     }
 
     /// What `stat` says, and how long the kernel may believe it.

@@ -40,6 +40,8 @@ pub struct Database {
     driver: Mutex<Driver<Arc<RealDisk>>>,
     /// The log writer knows that there is work.
     rung: AtomicBool,
+    /// A program asked for the length of the database file since the log writer last looked.
+    pub(super) length_asked: AtomicBool,
     /// The node stops: nothing is waited for any more.
     leaving: AtomicBool,
     /// Where files without names can be made.
@@ -82,6 +84,7 @@ impl Database {
             disk,
             driver: Mutex::new(driver),
             rung: AtomicBool::new(false),
+            length_asked: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
             strict_verify,
@@ -320,5 +323,11 @@ impl DatabaseFiles for Database {
 
     fn set_unseen_writes(&self, unseen: bool) {
         self.driver().database_mut().set_unseen_writes(unseen);
+    }
+
+    fn length_asked(&self) {
+        if !self.length_asked.swap(true, Ordering::Relaxed) {
+            self.ring();
+        }
     }
 }

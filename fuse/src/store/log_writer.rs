@@ -139,6 +139,7 @@ fn run(
                 unsynced.insert(name.clone());
             }
             database.publish_in_doubt(false);
+            database.show_page_count();
             if let Some(watcher) = &watcher {
                 database.announce(watcher.as_ref());
             }

@@ -1,5 +1,6 @@
 //! What the log writer's thread does for a database.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use litefs_core::database::StopReason;
@@ -11,7 +12,7 @@ use super::clock::now;
 use super::database::Database;
 use super::lock;
 use crate::DatabaseFiles;
-use crate::apply::ApplyError;
+use crate::apply::{Applier, ApplyError, lacks_page_count};
 
 /// How long publishing for a writer that died waits for one that lives.
 const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
@@ -98,6 +99,27 @@ impl Database {
         let Some(page_size) = header.page_size else { return doubted };
         let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
         wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len < end
+    }
+
+    /// Has the wal-index say how many pages the database has, if programs ask the kernel because it does not. Where
+    /// somebody is in the way, the next to ask has it tried again.
+    pub(super) fn show_page_count(&self) {
+        if !self.length_asked.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut head = [0; wal_index::HEADER_LEN];
+        let read = self.disk.read_at(File::Shm, 0, &mut head);
+        let (Ok(wal_index::HEADER_LEN), Some(header)) = (read, wal_index::Header::decode(&head)) else {
+            return;
+        };
+        if !lacks_page_count(&header) {
+            return;
+        }
+        let Some(mut applier) = self.idle_applier() else { return };
+        let shown = applier.as_mut().map_or(Ok(false), Applier::show_page_count);
+        if let Err(error) = shown {
+            tracing::debug!(name = %self.name(), "cannot show the number of pages: {error}");
+        }
     }
 
     /// Saves the point that recovery starts from and, with `retention`, lets go of old transactions.

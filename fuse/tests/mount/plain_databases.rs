@@ -228,4 +228,7 @@ impl DatabaseFiles for PlainDatabase {
     fn set_unseen_writes(&self, unseen: bool) {
         self.unseen_writes.store(unseen, Ordering::SeqCst);
     }
+
+    /// There is no wal-index to look after here.
+    fn length_asked(&self) {}
 }

@@ -7,6 +7,7 @@
 mod client;
 mod modes;
 mod mounted;
+mod page_count;
 mod recovery;
 mod source;
 mod wal_readers;
