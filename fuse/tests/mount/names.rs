@@ -8,7 +8,7 @@ use litefs_core::database::Request;
 use litefs_core::{DatabaseName, File};
 use litefs_fuse::{DatabaseFiles, Databases};
 
-use crate::fixture::{Fixture, wait_until};
+use crate::fixture::Fixture;
 
 fn make(fixture: &Fixture, name: &str) -> Arc<dyn DatabaseFiles> {
     fixture.databases.create(&DatabaseName::new(name).unwrap()).unwrap()
