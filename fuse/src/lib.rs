@@ -12,6 +12,7 @@ mod notify;
 mod options;
 mod probe;
 pub mod store;
+mod watchdog;
 
 pub use databases::{DatabaseFiles, Databases};
 pub use equip::equip;

@@ -16,6 +16,7 @@ use crate::mount_point;
 use crate::notify::Notifier;
 use crate::options::Options;
 use crate::probe;
+use crate::watchdog::Watchdog;
 
 /// How long programs that still use the mount may take to go before it is taken away from under them.
 const GRACE: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ pub struct Mount {
     file_system: Arc<FileSystem>,
     notifier: Notifier,
     ended: Arc<Ended>,
+    _watchdog: Option<Watchdog>,
 }
 
 /// Tells when the last thread that serves the kernel has ended.
@@ -76,7 +78,12 @@ pub fn mount(databases: Arc<dyn Databases>, options: &Options) -> Result<Mount, 
     notifier.attach(session.notifier());
     let ended = Arc::new(Ended::default());
     serve(session, &notifier, &ended).map_err(|source| MountError::Mount { path: path.clone(), source })?;
-    Ok(Mount { path, file_system, notifier, ended })
+    let watchdog = Watchdog::start(&path)
+        .inspect_err(|error| {
+            tracing::warn!("programs may hang in the mount should this process be killed: {error}");
+        })
+        .ok();
+    Ok(Mount { path, file_system, notifier, ended, _watchdog: watchdog })
 }
 
 impl Mount {

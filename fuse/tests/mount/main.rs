@@ -4,6 +4,7 @@
 
 mod databases;
 mod fixture;
+mod killed;
 mod local_files;
 mod mounting;
 mod names;
