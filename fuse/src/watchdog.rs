@@ -51,7 +51,7 @@ impl Watchdog {
                 }
             }
         })?;
-        start.recv().unwrap_or(Err(io::ErrorKind::BrokenPipe.into()))?;
+        start.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
         Ok(Self { wanted: Some(wanted), thread: Some(thread) })
     }
 }

@@ -36,7 +36,7 @@ impl Applier {
         let map =
             ShmMap::new(self.context.open_shm_to_map()?, 1).map_err(ApplyError::errno("map", Kind::Shm))?;
         let index = WalIndex::new(map);
-        let found = index.header().filter(|header| lacks_page_count(header));
+        let found = index.header().filter(lacks_page_count);
         let database = self.context.open_backing(Kind::Database)?;
         let page_size = read_header(&database)?.filter(DatabaseHeader::is_wal).map(|header| header.page_size);
         let (Some(found), Some(page_size), 0) = (found, page_size, self.context.backing_len(Kind::Wal)?)
