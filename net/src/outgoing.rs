@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use litefs_core::{Checksum, DatabaseName, Position, Txid};
 
-use crate::verifier::{Verified, Verifier};
+use crate::verifier::Verifier;
 use crate::{Host, LtxSource};
 
 /// Bytes of a transaction that is sent from memory.
@@ -47,8 +47,7 @@ pub(crate) fn find(
         verifier.check(&bytes).map_err(io::Error::other)?;
         offset += bytes.len() as u64;
     }
-    let verified = verifier.finish().map_err(io::Error::other)?;
-    let Some(Verified { header, trailer, .. }) = verified else { return Ok(None) };
+    let (header, trailer) = verifier.finish().map_err(io::Error::other)?;
     if (header.min_txid, header.max_txid, header.pre_apply) != (txid, txid, pre_apply) {
         return Ok(None);
     }

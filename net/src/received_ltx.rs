@@ -1,15 +1,13 @@
 use std::fs::File;
 
 use litefs_core::Position;
-use litefs_core::ltx::{Header, Trailer};
+use litefs_core::database::Received;
 
 /// An LTX file that arrived from the primary, complete and with every checksum in it verified.
 #[derive(Debug)]
 pub struct ReceivedLtx {
-    /// Its header.
-    pub header: Header,
-    /// Its trailer.
-    pub trailer: Trailer,
+    /// What is in it.
+    pub received: Received,
     /// Its bytes.
     pub bytes: ReceivedBytes,
     /// Set when the file is a snapshot that takes the place of other data.
@@ -42,6 +40,6 @@ pub struct Replaces {
 impl ReceivedLtx {
     /// Where the database is once this is applied.
     pub fn position(&self) -> Position {
-        Position { txid: self.header.max_txid, checksum: self.trailer.post_apply }
+        self.received.position()
     }
 }

@@ -364,30 +364,30 @@ impl Host for FakeHost {
             }
         };
         let decoded = decode_all(&bytes).unwrap();
-        assert_eq!(decoded.header, ltx.header);
+        assert_eq!(decoded.header, ltx.received.header);
         let mut state = self.state.lock().unwrap();
         let mut found = state.databases.get(database).cloned().unwrap_or_default();
-        if ltx.header.is_snapshot() {
+        if ltx.received.header.is_snapshot() {
             found.pages.clear();
             found.log.clear();
             state.replaced.extend(ltx.replaces);
-        } else if found.position != ltx.header.pre_apply_position() {
-            let expected = ltx.header.pre_apply_position();
+        } else if found.position != ltx.received.header.pre_apply_position() {
+            let expected = ltx.received.header.pre_apply_position();
             return Err(ReceiveError::PositionMismatch { local: found.position, expected });
         }
         found.pages.extend(decoded.pages.into_iter().map(|(number, page)| (number.get(), page)));
-        found.pages.retain(|number, _| *number <= ltx.header.commit);
+        found.pages.retain(|number, _| *number <= ltx.received.header.commit);
         if checksum(&found.pages) != position.checksum {
             return Err(ReceiveError::NeedsSnapshot(format!("it does not lead to {position}")));
         }
         found.position = position;
-        found.commit = ltx.header.commit;
+        found.commit = ltx.received.header.commit;
         let offset = state.log_len;
         self.log.write_all_at(&bytes, offset)?;
         state.log_len += bytes.len() as u64;
         found.log.insert(position.txid, (offset, bytes.len() as u64));
         state.databases.insert(database.clone(), found);
-        self.announce(database, position, ltx.header.commit);
+        self.announce(database, position, ltx.received.header.commit);
         Ok(position)
     }
 

@@ -170,8 +170,10 @@ impl Host for Node {
             tracing::warn!(name = %database.name(), path = %kept.display(), "the replaced database is kept aside");
         }
         let received = match &ltx.bytes {
-            ReceivedBytes::Memory(bytes) => database.receive(&InMemory(bytes), bytes.len() as u64),
-            ReceivedBytes::File { file, len } => database.receive(&OnDisk(file), *len),
+            ReceivedBytes::Memory(bytes) => {
+                database.receive(&ltx.received, &InMemory(bytes), bytes.len() as u64)
+            }
+            ReceivedBytes::File { file, len } => database.receive(&ltx.received, &OnDisk(file), *len),
         };
         received.map_err(|error| {
             use litefs_core::database::ApplyError;

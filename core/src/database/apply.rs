@@ -2,22 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Commit, Database, JournalMode};
+use super::{Commit, Database, Received};
 use crate::sqlite::wal::{WalChecksum, WalHeader};
 use crate::{Checksum, Errno, PageNumber, PageSums, Position, Transaction, ltx};
-
-/// What is known of a received LTX file once all of it has been verified.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Received {
-    /// Its header.
-    pub header: ltx::Header,
-    /// The checksum of the database after it.
-    pub post_apply: Checksum,
-    /// The checksum of each page in it, ascending by page.
-    pub sums: Vec<(PageNumber, Checksum)>,
-    /// How the database keeps transactions undoable, if the file holds page 1.
-    pub journal_mode: Option<JournalMode>,
-}
 
 /// Whether a received transaction fits the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -253,7 +253,7 @@ impl Database {
         let in_file = u32::try_from(len.div_ceil(size)).unwrap_or(u32::MAX);
         // A header that an old SQLite left behind says nothing of the size (SQLite file format 1.3.7).
         let page_count = header.valid_page_count().unwrap_or(in_file);
-        let journal_mode = if header.is_wal() { JournalMode::Wal } else { JournalMode::Rollback };
+        let journal_mode = JournalMode::of(&header);
         // While a program copies a database here, the header comes first and the pages later.
         if self.rollback.unjournaled && !self.rollback.journal_active && in_file < page_count {
             return Ok(None);

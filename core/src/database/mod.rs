@@ -7,13 +7,17 @@
 //! changes in `complete`.
 
 mod apply;
+mod authority;
 mod commit;
 mod effect;
+mod journal_mode;
 mod options;
+mod received;
 mod repair;
 mod request;
 mod rollback_capture;
 mod state;
+mod stop_reason;
 mod wal_capture;
 mod write;
 
@@ -21,65 +25,20 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-pub use apply::{Admission, Applied, ApplyError, Received};
+pub use apply::{Admission, Applied, ApplyError};
+pub use authority::Authority;
 pub use effect::Effect;
+pub use journal_mode::JournalMode;
 pub use options::{Faults, Options};
+pub use received::{Inspector, Received};
 pub use request::Request;
 pub use state::State;
+pub use stop_reason::StopReason;
 
 use crate::sqlite::wal::{WalChecksum, WalHeader};
 use crate::{Checksum, Errno, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View};
 use rollback_capture::RollbackCapture;
 use wal_capture::{Advance, Generation};
-
-/// How SQLite keeps a transaction undoable, as page 1 of the database says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalMode {
-    /// With a rollback journal, in any of its forms.
-    Rollback,
-    /// With a write-ahead log.
-    Wal,
-}
-
-/// Whether transactions may be committed on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authority {
-    /// Not here: this node follows a primary, or has none.
-    ReadOnly,
-    /// Until this moment of the monotonic clock, in nanoseconds.
-    Until(u64),
-    /// Always: a lease that cannot expire.
-    Forever,
-}
-
-/// Why a database no longer takes changes until the node is restarted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StopReason {
-    /// The log could not be made durable, so it is not known what is on disk.
-    #[error(
-        "the transaction log could not be synced ({0}); restart the node to recover from what is on disk"
-    )]
-    LogSync(Errno),
-    /// The transaction is in the log but the program's own commit could not be finished.
-    #[error(
-        "a logged transaction could not be finished in the database ({0}); restart the node to finish it"
-    )]
-    Unfinished(Errno),
-    /// A received transaction is in the log but its pages could not be written.
-    #[error("a received transaction could not be applied ({0}); restart the node to apply it from the log")]
-    Unapplied(Errno),
-    /// The database on disk is not what the log says.
-    #[error(
-        "the database has checksum {found} and should be at {position}: it was damaged or changed from outside; restore it \
-         from a replica or a backup"
-    )]
-    Content {
-        /// The last transaction.
-        position: Position,
-        /// The checksum of what is on disk.
-        found: Checksum,
-    },
-}
 
 /// What a request will change in the machine once its effects are done.
 #[derive(Debug, PartialEq)]

@@ -112,13 +112,8 @@ impl Decoder {
         Ok(self.found.is_some())
     }
 
-    /// Says that no more bytes will come. An error if the file is not over.
-    pub fn finish(&self) -> Result<(), DecodeError> {
-        self.ends().map(|_| ())
-    }
-
-    /// The header and the trailer of a file that is over.
-    pub(super) fn ends(&self) -> Result<(Header, Trailer), DecodeError> {
+    /// Says that no more bytes will come. Returns the header and the trailer, or an error if the file is not over.
+    pub fn finish(&self) -> Result<(Header, Trailer), DecodeError> {
         match &self.state {
             State::End(header, trailer) if self.input.unread().is_empty() => Ok((*header, *trailer)),
             State::End(..) => Err(self.input.fault(Fault::AfterTrailer)),

@@ -39,5 +39,5 @@ fn read(bytes: &[u8], mut on_page: impl FnMut(PageNumber, &[u8])) -> Result<(Hea
             }
         }
     }
-    decoder.ends()
+    decoder.finish()
 }

@@ -1,6 +1,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::ltx::{Header, Trailer};
+use crate::ltx::Header;
 use crate::{Checksum, DatabaseName, NodeId, Position, Txid};
 
 /// What a replica does with the LTX files that a primary streams to it.
@@ -131,10 +131,9 @@ impl Receiver {
         database: &DatabaseName,
         header: &Header,
         pages: u64,
-        trailer: &Trailer,
+        post_apply: Checksum,
     ) -> Result<Position, Unappliable> {
         let txid = header.max_txid;
-        let post_apply = trailer.post_apply;
         let verdict = if header.commit == 0 && post_apply != Checksum::EMPTY {
             Err(Unappliable::DropWithChecksum { txid, post_apply })
         } else if header.commit != 0 && pages == 0 && post_apply != header.pre_apply {
@@ -245,8 +244,6 @@ mod tests {
 
     #[test]
     fn verdict_follows_from_header_pages_and_trailer() {
-        let trailer =
-            |post_apply| Trailer { post_apply: Checksum::new(post_apply), file_checksum: Checksum::EMPTY };
         let drop = Header { commit: 0, ..header(OTHER, 8, 8, 70) };
         let txid = Txid::new(8);
         let no_pages =
@@ -262,7 +259,7 @@ mod tests {
         ];
         for (what, header, pages, post_apply, verdict) in rows {
             let mut receiver = receiver(at(7, 70));
-            assert_eq!(receiver.end(&name(), &header, pages, &trailer(post_apply)), verdict, "{what}");
+            assert_eq!(receiver.end(&name(), &header, pages, Checksum::new(post_apply)), verdict, "{what}");
             let (position, announced) = match verdict {
                 Ok(position) => (position, at(7, 70)),
                 Err(_) => (at(7, 70), Position::ZERO),
@@ -275,8 +272,7 @@ mod tests {
     #[test]
     fn files_are_judged_by_what_was_accepted_before_them() {
         let mut receiver = receiver(at(7, 70));
-        let trailer = Trailer { post_apply: Checksum::new(80), file_checksum: Checksum::EMPTY };
-        receiver.end(&name(), &header(OTHER, 8, 8, 70), 1, &trailer).unwrap();
+        receiver.end(&name(), &header(OTHER, 8, 8, 70), 1, Checksum::new(80)).unwrap();
         assert_eq!(receiver.begin(&name(), &header(OTHER, 9, 9, 80)), Admission::Apply);
     }
 
@@ -294,8 +290,7 @@ mod tests {
         );
         let snapshot = header(OTHER, 1, 9, 0);
         assert!(matches!(receiver.begin(&name(), &snapshot), Admission::Replace { .. }));
-        let trailer = Trailer { post_apply: Checksum::new(90), file_checksum: Checksum::EMPTY };
-        receiver.end(&name(), &snapshot, 2, &trailer).unwrap();
+        receiver.end(&name(), &snapshot, 2, Checksum::new(90)).unwrap();
         assert_eq!(receiver.connect([(name(), at(9, 90))].into())[&name()], at(9, 90));
     }
 

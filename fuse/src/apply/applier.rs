@@ -273,7 +273,8 @@ impl Applier {
         let file = self.context.open_backing(Kind::Database)?;
         let lock = DatabaseLock::new(self.context.open_in_mount(Kind::Database)?);
         let Some(identity) = identity else { return Err(not_open()) };
-        let journal_mode = read_header(&file)?.map_or(JournalMode::Rollback, |header| journal_mode(&header));
+        let journal_mode =
+            read_header(&file)?.map_or(JournalMode::Rollback, |header| JournalMode::of(&header));
         self.open = Some(OpenDatabase { lock, file, identity, journal_mode });
         Ok(())
     }
@@ -408,10 +409,6 @@ pub(super) fn read_header(file: &File) -> Result<Option<DatabaseHeader>, ApplyEr
         filled += found;
     }
     Ok(DatabaseHeader::decode(&bytes).ok())
-}
-
-fn journal_mode(header: &DatabaseHeader) -> JournalMode {
-    if header.is_wal() { JournalMode::Wal } else { JournalMode::Rollback }
 }
 
 fn lock_error() -> impl FnOnce(litefs_core::Errno) -> ApplyError {

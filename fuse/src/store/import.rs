@@ -11,6 +11,7 @@ use litefs_core::{
 };
 
 use super::database::Database;
+use super::ltx_file::inspect;
 use super::receive::ReceiveError;
 use super::scratch::scratch_file;
 use super::{Store, clock, lock};
@@ -173,7 +174,8 @@ impl Database {
         let replaced = (|| {
             let counters = self.header_counters()?;
             let len = staged.encode(&ltx, self.position(), counters, compressed, node_id)?;
-            Ok(self.receive(&LocalFile(ltx), len)?)
+            let ltx = LocalFile(ltx);
+            Ok(self.receive(&inspect(&ltx, len)?, &ltx, len)?)
         })();
         self.release()?;
         replaced

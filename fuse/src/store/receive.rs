@@ -1,15 +1,14 @@
 //! Transactions from elsewhere.
 
-use std::io;
 use std::time::{Duration, Instant};
 
-use litefs_core::database::{Admission, StopReason};
+use litefs_core::database::{Admission, Received, StopReason};
 use litefs_core::{Errno, Position, ReadAt};
 
 use super::clock::now;
 use super::database::Database;
 use super::lock;
-use super::ltx_file::{LtxFile, LtxPages};
+use super::ltx_file::LtxPages;
 use crate::DatabaseFiles;
 use crate::apply::{ApplyError, Change};
 
@@ -28,9 +27,9 @@ pub enum ReceiveError {
     /// It is in the log, and its pages could not be written; they are at the next try or start.
     #[error("cannot apply the transaction: {0}")]
     Apply(#[from] ApplyError),
-    /// The LTX file could not be read.
-    #[error("cannot read the transaction: {0}")]
-    Read(#[from] io::Error),
+    /// There is no mount yet.
+    #[error("the mount is not ready")]
+    NotReady,
 }
 
 impl Database {
@@ -56,29 +55,33 @@ impl Database {
         }
     }
 
-    /// Takes a verified LTX file of `len` bytes from elsewhere and applies it.
+    /// Takes a verified LTX file of `len` bytes from elsewhere, in which this is, and applies it.
     ///
     /// # Errors
     /// See [`ReceiveError`]. Readers see the state before.
-    pub fn receive(&self, file: &dyn ReadAt, len: u64) -> Result<Position, ReceiveError> {
-        let ltx = LtxFile::read(file, len)?;
+    pub fn receive(
+        &self,
+        received: &Received,
+        file: &dyn ReadAt,
+        len: u64,
+    ) -> Result<Position, ReceiveError> {
         let mut applier = lock(&self.applier);
         {
             let mut driver = self.driver();
-            if driver.receive(&ltx.received, file, len)? == Admission::Old {
+            if driver.receive(received, file, len)? == Admission::Old {
                 return Ok(driver.position());
             }
         }
-        let applier = applier.as_mut().ok_or_else(|| io::Error::other("the mount is not ready"))?;
+        let applier = applier.as_mut().ok_or(ReceiveError::NotReady)?;
         let started = Instant::now();
         let applied = loop {
             let mut pages = LtxPages::new(file, len);
             let change = Change {
-                page_size: ltx.received.header.page_size,
-                commit: ltx.received.header.commit,
+                page_size: received.header.page_size,
+                commit: received.header.commit,
                 pages: &mut pages,
-                journal_mode: ltx.received.journal_mode.unwrap_or_else(|| self.published.get().journal_mode),
-                snapshot: ltx.received.header.is_snapshot(),
+                journal_mode: received.journal_mode.unwrap_or_else(|| self.published.get().journal_mode),
+                snapshot: received.header.is_snapshot(),
             };
             match applier.apply(change, APPLY_WAIT) {
                 Ok(applied) => break applied,
@@ -99,8 +102,8 @@ impl Database {
             }
         };
         let mut driver = self.driver();
-        driver.applied(&ltx.received, applied).map_err(litefs_core::database::ApplyError::from)?;
-        self.counters.received(now().wall_ms - ltx.received.header.timestamp_ms);
+        driver.applied(received, applied).map_err(litefs_core::database::ApplyError::from)?;
+        self.counters.received(now().wall_ms - received.header.timestamp_ms);
         self.publish(&driver);
         self.ring();
         Ok(driver.position())

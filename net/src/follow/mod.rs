@@ -230,8 +230,8 @@ impl Follower {
             let Some(chunk) = frames.chunk().await? else { break };
             outcome = spool.push(&chunk).await;
         }
-        let (verified, bytes) = match async { outcome.map(|()| spool)?.finish().await }.await {
-            Ok(received) => received,
+        let (received, bytes) = match async { outcome.map(|()| spool)?.finish().await }.await {
+            Ok(taken) => taken,
             Err(SpoolError::Invalid(error)) => return Err(damaged(error)),
             Err(SpoolError::Io(error)) => {
                 warn!(%database, %error, "transaction was not received");
@@ -243,12 +243,13 @@ impl Follower {
         if !keep {
             return Ok(());
         }
-        if let Err(reason) = self.receiver.end(&database, &header, verified.pages, &verified.trailer) {
+        let pages = received.sums.len() as u64;
+        if let Err(reason) = self.receiver.end(&database, &header, pages, received.post_apply) {
             warn!(%database, %reason, "transaction was not applied");
             self.appliers.need_snapshot(&database);
             return Ok(());
         }
-        let ltx = ReceivedLtx { header, trailer: verified.trailer, bytes, replaces };
+        let ltx = ReceivedLtx { received, bytes, replaces };
         let alone = self.receiver.databases() <= 1;
         self.appliers.submit(database, ltx, alone).await;
         Ok(())

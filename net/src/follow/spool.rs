@@ -3,10 +3,10 @@ use std::io::{self, Write};
 use std::mem;
 use std::sync::Arc;
 
+use litefs_core::database::{Inspector, Received};
 use litefs_core::ltx::DecodeError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::verifier::{Verified, Verifier};
 use crate::{Host, ReceivedBytes};
 
 /// Bytes of an LTX file that stay in memory. Larger ones go to a file, in batches of this size.
@@ -32,7 +32,7 @@ enum Rest {
 
 #[derive(Default)]
 struct Written {
-    verifier: Verifier,
+    inspector: Inspector,
     /// The file and its length in bytes, once there is one.
     file: Option<(File, u64)>,
 }
@@ -68,7 +68,7 @@ impl Spool {
     }
 
     /// All of it was taken. Returns what is in it, and the bytes if they are wanted.
-    pub(super) async fn finish(mut self) -> Result<(Verified, ReceivedBytes), SpoolError> {
+    pub(super) async fn finish(mut self) -> Result<(Received, ReceivedBytes), SpoolError> {
         let mut written = self.rest.take().await?;
         if written.file.is_some() && self.keep {
             let host = Arc::clone(&self.host);
@@ -76,22 +76,18 @@ impl Spool {
             let job = spawn_blocking(move || written.with(&batch, true, host.as_ref()));
             written = job.await.map_err(io::Error::other)??;
         } else if self.batch.len() <= INLINE {
-            written.verifier.check(&self.batch)?;
+            written.inspector.feed(&self.batch)?;
         } else {
             let batch = mem::take(&mut self.batch);
-            let job = spawn_blocking(move || written.verifier.check(&batch).map(|()| (written, batch)));
+            let job = spawn_blocking(move || written.inspector.feed(&batch).map(|()| (written, batch)));
             (written, self.batch) = job.await.map_err(io::Error::other)??;
         }
-        let Some(verified) = written.verifier.finish()? else {
-            return Err(SpoolError::Io(io::Error::other(
-                "an LTX file without header or trailer was accepted",
-            )));
-        };
+        let received = written.inspector.finish()?;
         let bytes = match written.file {
             Some((file, len)) => ReceivedBytes::File { file, len },
             None => ReceivedBytes::Memory(self.batch),
         };
-        Ok((verified, bytes))
+        Ok((received, bytes))
     }
 }
 
@@ -108,7 +104,7 @@ impl Rest {
 impl Written {
     /// Checks a batch and appends it to the file, which is created for the first batch. Blocks.
     fn with(mut self: Box<Self>, batch: &[u8], keep: bool, host: &dyn Host) -> Result<Box<Self>, SpoolError> {
-        self.verifier.check(batch)?;
+        self.inspector.feed(batch)?;
         if keep {
             let (mut file, len) = match self.file.take() {
                 Some(file) => file,

@@ -193,7 +193,8 @@ impl<D: Disk> Recovery<D> {
         if !clean {
             return Ok(true);
         }
-        self.state.journal_mode = self.header()?.map_or(JournalMode::Rollback, |header| mode_of(&header));
+        self.state.journal_mode =
+            self.header()?.map_or(JournalMode::Rollback, |header| JournalMode::of(&header));
         Ok(false)
     }
 
@@ -241,7 +242,8 @@ impl<D: Disk> Recovery<D> {
             self.disk.sync(File::SumsNew)?;
             self.disk.rename(File::SumsNew, File::Sums)?;
             self.disk.sync_directory()?;
-            self.state.journal_mode = self.header()?.map_or(JournalMode::Rollback, |header| mode_of(&header));
+            self.state.journal_mode =
+                self.header()?.map_or(JournalMode::Rollback, |header| JournalMode::of(&header));
         } else {
             self.disk.remove(File::Sums)?;
             if self.log.end() != Position::ZERO {
@@ -280,10 +282,6 @@ impl<D: Disk> Recovery<D> {
         };
         (driver, Recovered { position, ..self.report })
     }
-}
-
-fn mode_of(header: &DatabaseHeader) -> JournalMode {
-    if header.is_wal() { JournalMode::Wal } else { JournalMode::Rollback }
 }
 
 fn database_len(page_size: PageSize, sums: &PageSums) -> u64 {

@@ -62,7 +62,7 @@ impl<D: Disk> Recovery<D> {
             }
             let read = file.read_at(offset, &mut chunk)?;
             if read == 0 {
-                return decoder.finish().map_err(damaged);
+                return decoder.finish().map(drop).map_err(damaged);
             }
             decoder.feed(&chunk[..read]);
             offset += read as u64;

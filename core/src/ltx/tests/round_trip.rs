@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::database::Inspector;
 
 /// A header and pages that make a valid file.
 fn arbitrary_file() -> impl Strategy<Value = Ltx> {
@@ -45,10 +46,11 @@ proptest! {
         file.append(encoder.output());
         prop_assert_eq!(&decode_all(&file).unwrap(), &ltx);
 
-        let mut decoder = Decoder::new();
+        let (mut decoder, mut inspector) = (Decoder::new(), Inspector::default());
         let (mut pages, mut fed) = (Vec::new(), 0);
         while let Some(piece) = file.get(fed..file.len().min(fed + cut)).filter(|piece| !piece.is_empty()) {
             decoder.feed(piece);
+            inspector.feed(piece).unwrap();
             fed += piece.len();
             while let Some(item) = decoder.next().unwrap() {
                 if let Item::Page { number, data } = item {
@@ -56,7 +58,11 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(decoder.ends(), Ok((ltx.header, ltx.trailer)));
+        prop_assert_eq!(decoder.finish(), Ok((ltx.header, ltx.trailer)));
+        let sums = pages.iter().map(|(number, content)| (*number, Checksum::of_page(*number, content)));
+        let received = inspector.finish().unwrap();
+        prop_assert_eq!(received.sums, sums.collect::<Vec<_>>());
+        prop_assert_eq!((received.header, received.post_apply), (ltx.header, ltx.trailer.post_apply));
         prop_assert_eq!(pages, ltx.pages);
     }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Weak;
 
-use litefs_core::database::Authority;
+use litefs_core::database::{Authority, Inspector};
 use litefs_core::log::Retention;
 use litefs_core::{Checksum, DatabaseName, NodeId, PageNumber, Position, Txid, ltx};
 
@@ -79,7 +79,10 @@ impl Node {
         encoder.finish(post_apply).unwrap();
         let file = core::mem::take(encoder.output());
         let database = self.store.get_or_create(&DatabaseName::new("db").unwrap()).unwrap();
-        self.position = database.receive(&&file[..], file.len() as u64).unwrap();
+        let mut inspector = Inspector::default();
+        inspector.feed(&file).unwrap();
+        let received = inspector.finish().unwrap();
+        self.position = database.receive(&received, &&file[..], file.len() as u64).unwrap();
         assert_eq!(self.position, Position { txid: max_txid, checksum: post_apply });
         assert_eq!(database.position(), self.position);
     }

@@ -8,7 +8,7 @@ use litefs_core::database::Received;
 use litefs_core::{Errno, Position, ReadAt, Txid, ltx};
 
 use super::TakeoverError;
-use crate::store::ltx_file::{LtxFile, LtxPages};
+use crate::store::ltx_file::{LtxPages, inspect};
 use crate::store::real_disk::errno;
 
 /// A directory with one LTX file for each transaction, as LiteFS keeps it.
@@ -89,8 +89,8 @@ impl LtxDirectory {
         let file = fs::File::open(&path).map_err(TakeoverError::at(&path))?;
         let len = file.metadata().map_err(TakeoverError::at(&path))?.len();
         let file = Handle(file);
-        let received = match LtxFile::read(&file, len) {
-            Ok(ltx) => ltx.received,
+        let received = match inspect(&file, len) {
+            Ok(received) => received,
             Err(error) if error.raw_os_error().is_some() => return Err(TakeoverError::at(&path)(error)),
             Err(error) => return Err(TakeoverError::Damaged { path, reason: error.to_string() }),
         };
@@ -106,7 +106,7 @@ impl LtxDirectory {
 impl Verified {
     /// Where the transaction leads.
     pub(super) fn position(&self) -> Position {
-        Position { txid: self.received.header.max_txid, checksum: self.received.post_apply }
+        self.received.position()
     }
 
     /// Its pages.
