@@ -175,7 +175,7 @@ impl<D: Disk> Driver<D> {
     fn sync(&mut self, file: File) -> Result<(), Errno> {
         let synced = self.disk.sync(file);
         if file == File::Database && synced.is_err() {
-            self.database_sync_failed = true;
+            self.database_sync_failed();
         }
         synced
     }
@@ -324,15 +324,10 @@ impl<D: Disk> Driver<D> {
     /// What the disk answered; the older point stays.
     pub fn save(&mut self) -> Result<(), Errno> {
         let Some(page_size) = self.database.page_size() else { return Ok(()) };
-        let unsettled = self.database.is_dirty() || self.database.has_active_journal();
-        if unsettled || self.database_sync_failed || self.database.stopped().is_some() {
+        if !self.is_save_due()? {
             return Ok(());
         }
-        self.look_for_checkpoint()?;
         let base = self.database.backfilled();
-        if base == self.base {
-            return Ok(());
-        }
         self.append_pending()?;
         self.sync_log()?;
         self.sync(File::Database)?;
@@ -347,6 +342,25 @@ impl<D: Disk> Driver<D> {
             self.database.unjournaled_cleared();
         }
         Ok(())
+    }
+
+    /// Whether [`Self::save`] would save another point than the last one. Then [`Self::sync_log`], and a sync of the
+    /// database file, leave it less to do.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    pub fn is_save_due(&mut self) -> Result<bool, Errno> {
+        let unsettled = self.database.is_dirty() || self.database.has_active_journal();
+        if unsettled || self.database_sync_failed || self.database.stopped().is_some() {
+            return Ok(false);
+        }
+        self.look_for_checkpoint()?;
+        Ok(self.database.backfilled() != self.base)
+    }
+
+    /// The database file could not be synced outside of the driver: no later sync of it is to be believed.
+    pub fn database_sync_failed(&mut self) {
+        self.database_sync_failed = true;
     }
 
     /// Takes note where a checkpoint has copied everything in the WAL to the database file. While connections stay open

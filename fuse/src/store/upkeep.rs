@@ -131,6 +131,7 @@ impl Database {
         {
             tracing::warn!(name = %self.name(), "cannot checkpoint: {error}");
         }
+        self.sync_before_save();
         let mut driver = self.driver();
         let in_wal = driver.database().wal_end().is_some();
         if in_wal
@@ -151,6 +152,18 @@ impl Database {
                 tracing::debug!(name = %self.name(), segments, "old transactions removed");
             }
             Err(errno) => tracing::warn!(name = %self.name(), %errno, "cannot remove old transactions"),
+        }
+    }
+
+    /// Syncs what is to be saved while the database goes on: programs wait for those of saving itself.
+    fn sync_before_save(&self) {
+        if !self.driver().is_save_due().unwrap_or(false) {
+            return;
+        }
+        self.sync_log();
+        if let Err(errno) = self.disk.sync(File::Database) {
+            tracing::error!(name = %self.name(), %errno, "cannot sync the database file; what it lacks stays in the log");
+            self.driver().database_sync_failed();
         }
     }
 }
