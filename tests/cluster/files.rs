@@ -28,15 +28,12 @@ fn made(directory: &Path, mode: &str, rows: u32) -> PathBuf {
     path
 }
 
-/// Waits until a file that was written without SQLite is a transaction: that is at its last close, which the kernel tells
-/// the node in its own time.
-fn await_transaction(node: &Node, name: &str, before: Option<&str>) {
-    wait_until("a written file to be a transaction", || {
-        let position = node.position(name);
-        position.is_some()
-            && position.as_deref() != before
-            && !position.unwrap().starts_with("0000000000000000/")
-    });
+/// Asserts that a file that was written without SQLite is a transaction once the program that wrote it has ended.
+#[track_caller]
+fn assert_captured(node: &Node, name: &str, before: Option<&str>) {
+    let position = node.position(name).unwrap();
+    assert_ne!(Some(position.as_str()), before);
+    assert!(!position.starts_with("0000000000000000/"), "{name} is at {position}");
 }
 
 fn command(program: &str, arguments: &[&Path]) {
@@ -51,7 +48,7 @@ fn database_copied_into_the_mount_arrives() {
         let source = made(cluster.directory(), mode, 3000);
         let name = format!("{mode}.db");
         command("cp", &[&source, &cluster.primary().path(&name)]);
-        await_transaction(cluster.primary(), &name, None);
+        assert_captured(cluster.primary(), &name, None);
         assert_replicated(cluster.primary(), cluster.replica(), &name);
         assert_same_bytes(&cluster.replica().export(&name), &fs::read(&source).unwrap());
         // It is a database like any other.
@@ -68,7 +65,7 @@ fn database_copied_over_another_one_replaces_it() {
         let source = made(cluster.directory(), "delete", rows);
         let before = primary.position("app.db");
         command("cp", &[&source, &primary.path("app.db")]);
-        await_transaction(primary, "app.db", before.as_deref());
+        assert_captured(primary, "app.db", before.as_deref());
         assert_replicated(primary, replica, "app.db");
         assert_same_bytes(&replica.export("app.db"), &fs::read(&source).unwrap());
         assert_eq!(query::<u32>(&open(replica, "app.db"), "SELECT count(*) FROM t"), rows);
@@ -82,7 +79,7 @@ fn database_moved_into_the_mount_and_out_of_it_arrives_and_is_gone() {
     let source = made(cluster.directory(), "delete", 500);
     let bytes = fs::read(&source).unwrap();
     command("mv", &[&source, &primary.path("app.db")]);
-    await_transaction(primary, "app.db", None);
+    assert_captured(primary, "app.db", None);
     assert_replicated(primary, replica, "app.db");
     assert_same_bytes(&replica.export("app.db"), &bytes);
     let back = cluster.directory().join("back.db");

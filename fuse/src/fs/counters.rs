@@ -18,7 +18,7 @@ macro_rules! operations {
 
 operations! {
     Lookup, Forget, Getattr, Setattr, Readlink, Mknod, Mkdir, Unlink, Rmdir, Symlink, Rename, Link, Open, Read, Write,
-    Release, Fsync, Opendir, Readdir, Readdirplus, Releasedir, Fsyncdir, Statfs, Create, Fallocate,
+    Flush, Release, Fsync, Opendir, Readdir, Readdirplus, Releasedir, Fsyncdir, Statfs, Create, Fallocate,
 }
 
 impl Counters {

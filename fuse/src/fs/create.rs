@@ -63,7 +63,7 @@ impl FileSystem {
         if !is_new && is_set(flags, OFlags::TRUNC) {
             self.set_len(inode, 0)?;
         }
-        self.open_file(inode, register)
+        self.open_file(inode, flags, register)
     }
 
     /// Creates the file and says whether it is new.

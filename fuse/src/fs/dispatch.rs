@@ -296,11 +296,11 @@ impl Filesystem for Dispatch {
         &self,
         _request: &Request,
         _number: INodeNo,
-        _handle: FileHandle,
+        handle: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        reply.ok();
+        answer(reply, self.begin(Operation::Flush).flush(handle.0));
     }
 
     fn release(

@@ -39,7 +39,7 @@ impl FileSystem {
         if is_set(flags.0, OFlags::TRUNC) {
             self.set_len(&inode, 0)?;
         }
-        self.open_file(&inode, register)
+        self.open_file(&inode, flags.0, register)
     }
 
     /// Without the kernel's cache, so that no reader sees a position older than a commit it has seen. Without a flush at
@@ -57,7 +57,12 @@ impl FileSystem {
     }
 
     /// Adds a handle to the inode, served as the handles that are open already.
-    pub(super) fn open_file(&self, inode: &Arc<Inode>, register: Register<'_>) -> Result<Opened, Errno> {
+    pub(super) fn open_file(
+        &self,
+        inode: &Arc<Inode>,
+        flags: i32,
+        register: Register<'_>,
+    ) -> Result<Opened, Errno> {
         let place = matches!(inode.target(), Target::Local).then(|| self.inodes.place_of(inode));
         let mut state = inode.state();
         if state.opening.count == 0 {
@@ -78,11 +83,28 @@ impl FileSystem {
         let passthrough = state.opening.passthrough.clone();
         drop(state);
         let handle = self.handles.add(Handle::File(Arc::clone(inode)));
-        let flags = match passthrough {
-            Some(_) => FopenFlags::FOPEN_NOFLUSH,
-            None => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+        let mut served = FopenFlags::empty();
+        // SQLite reads what it writes. Who only writes, as cp does, expects the file to be there after closing it.
+        served.set(
+            FopenFlags::FOPEN_NOFLUSH,
+            flags & OFlags::RWMODE.bits().cast_signed() != OFlags::WRONLY.bits().cast_signed(),
+        );
+        served.set(FopenFlags::FOPEN_KEEP_CACHE, passthrough.is_none());
+        Ok(Opened { handle, flags: served, passthrough })
+    }
+
+    /// A program closes a handle that only writes, and waits. What it wrote without a journal is captured now, if
+    /// nobody else has the file open; the kernel tells of the end of a handle when nobody waits any more.
+    pub(crate) fn flush(&self, handle: u64) -> Result<(), Errno> {
+        let inode = self.file_of(handle)?;
+        let is_last = {
+            let state = inode.state();
+            state.opening.count == 1 && state.opening.passthrough.is_none()
         };
-        Ok(Opened { handle, flags, passthrough })
+        match inode.target() {
+            Target::Database(database, File::Database) if is_last => database.request(Request::Closed),
+            _ => Ok(()),
+        }
     }
 
     fn pass_through(
