@@ -75,7 +75,6 @@ async fn requests_that_cannot_be_answered_get_the_errors_of_litefs() {
         (Method::POST, "/halt?name=db&id=x", 400, "invalid id: \"x\"\n"),
         (Method::POST, "/halt?name=&id=1", 400, "name required\n"),
         (Method::POST, "/halt?name=db&id=1", 501, "acquire halt lock: this node does not grant halt locks\n"),
-        (Method::DELETE, "/halt?name=missing&id=1", 404, "database not found: \"missing\"\n"),
         (Method::DELETE, "/halt?name=db&id=1", 200, ""),
         (Method::POST, "/tx?name=missing&lockID=1", 404, "database not found: \"missing\"\n"),
         (Method::POST, "/tx?name=db&lockID=1", 409, "write ltx file: halt lock \"1\" is not held\n"),
@@ -234,7 +233,7 @@ async fn refusal_of_an_import_is_told_although_the_file_was_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn export_that_breaks_off_is_an_error_and_never_a_short_file() {
+async fn b34_export_that_breaks_off_is_an_error_and_never_a_short_file() {
     let host = FakeHost::primary();
     let pages: Vec<_> = (1..=2000).map(|number| (number, 7)).collect();
     host.commit("db", &pages);
@@ -355,4 +354,11 @@ async fn subscriber_that_cannot_keep_up_with_events_is_disconnected() {
     }
     assert!(lagged);
     assert_eq!(node.ask(Method::GET, "/info").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b12_end_of_a_halt_of_an_unknown_database_is_refused() {
+    let node = Node::start(&FakeHost::primary()).await;
+    let reply = node.ask(Method::DELETE, "/halt?name=missing&id=1").await;
+    assert_eq!((reply.0, reply.1.as_str()), (404, "database not found: \"missing\"\n"));
 }

@@ -159,7 +159,7 @@ async fn stream_that_ends_anywhere_is_told_from_one_that_ends_properly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_with_any_flipped_byte_applies_nothing_wrong() {
+async fn b22_stream_with_any_flipped_byte_applies_nothing_wrong() {
     let whole = recorded::snapshot_reply();
     let good = FakeHost::replica();
     ScriptedPrimary::start(CLUSTER, vec![(whole.clone(), Then::End)]).await.follow_once(&good).await.unwrap();
@@ -188,7 +188,7 @@ async fn stream_with_any_flipped_byte_applies_nothing_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_disconnects_with_its_reason() {
+async fn b20_nonsense_disconnects_with_its_reason() {
     let mut error_text = vec![0, 0, 0, 2];
     error_text.extend_from_slice(b"snapshot checksum mismatch\n");
     let mut bad_name = vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
@@ -223,7 +223,7 @@ async fn stream_that_is_reset_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn primary_that_falls_silent_is_left() {
+async fn b21_primary_that_falls_silent_is_left() {
     let host = FakeHost::replica();
     let primary = ScriptedPrimary::start(CLUSTER, vec![(vec![0, 0, 0, 2], Then::Hang)]).await;
     let began = Instant::now();
@@ -292,7 +292,7 @@ fn header(min: u64, max: u64, pre_apply: Checksum) -> Header {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b_01_transaction_without_pages_is_replaced_by_a_snapshot() {
+async fn b01_transaction_without_pages_is_replaced_by_a_snapshot() {
     let host = FakeHost::replica();
     let before = host.commit("db", &[(1, 1)]);
     let model = FakeHost::primary();

@@ -241,7 +241,7 @@ async fn stream_ends_properly_when_the_role_is_lost_or_the_node_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn subscribers_are_counted_while_they_are_connected() {
+async fn b24_subscribers_and_what_they_are_sent_are_counted() {
     let host = FakeHost::primary();
     host.commit("db", &[(1, 1)]);
     let node = Node::start(&host).await;

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn several_arguments_are_kept_as_they_are() {
+    fn b29_several_arguments_are_kept_as_they_are() {
         assert_eq!(words(&from_arguments(&["sh", "-c", "exit 5"])), ["sh", "-c", "exit 5"]);
         assert_eq!(words(&from_arguments(&["sh", "-c", "a && 'b"])), ["sh", "-c", "a && 'b"]);
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_command_is_refused() {
+    fn b19_empty_command_is_refused() {
         for text in ["", "  ", "''", "'' a", "&& a"] {
             assert_eq!(CommandLine::parse(text), Err(InvalidCommandLine::Empty), "{text}");
         }

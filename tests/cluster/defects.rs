@@ -2,6 +2,7 @@
 
 use crate::support::{
     Cluster, assert_replicated, await_same_position, open, python, query, run, set_mode, sqlite3_prints,
+    wait_until,
 };
 
 #[test]
@@ -285,4 +286,14 @@ fn b31_database_can_be_removed_while_a_connection_is_open() {
         std::fs::remove_file(primary.path("app.db")).unwrap();
         await_same_position(primary, replica, "app.db");
     }
+}
+
+#[test]
+fn b36_primary_that_cannot_be_reached_is_named_all_the_time() {
+    let mut cluster = Cluster::start(2);
+    cluster.nodes[0].kill();
+    wait_until("several attempts to reach the primary", || {
+        assert_eq!(std::fs::read_to_string(cluster.replica().path(".primary")).unwrap(), "primary\n");
+        cluster.replica().log().matches("retrying").count() >= 5
+    });
 }

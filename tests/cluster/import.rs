@@ -171,6 +171,26 @@ fn b08_import_with_another_page_size_leaves_everything_usable() {
 }
 
 #[test]
+fn b33_import_of_a_file_whose_header_does_not_know_its_length_is_whole() {
+    let cluster = Cluster::start(2);
+    let (primary, replica) = (cluster.primary(), cluster.replica());
+    let file = cluster.directory().join("in.db");
+    let source = Connection::open(&file).unwrap();
+    run(&source, "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))");
+    drop(source);
+    // As a SQLite before 3.7.0 leaves it: no number of pages, and none it would be valid for.
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[28..32].fill(0);
+    bytes[92..96].fill(0);
+    fs::write(&file, bytes).unwrap();
+    succeeds(&import(primary, "app.db", &file));
+    await_same_position(primary, replica, "app.db");
+    assert_eq!(query::<u32>(&open(replica, "app.db"), "SELECT length(x) FROM t"), 100_000);
+    run(&open(primary, "app.db"), "INSERT INTO t VALUES (1)");
+    assert_replicated(primary, replica, "app.db");
+}
+
+#[test]
 fn import_that_cannot_be_done_says_why_and_changes_nothing() {
     let cluster = Cluster::start(2);
     let (primary, replica) = (cluster.primary(), cluster.replica());

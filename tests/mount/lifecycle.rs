@@ -90,7 +90,7 @@ fn data_directory_holds_a_plain_sqlite_file_after_a_stop() {
 }
 
 #[test]
-fn signal_before_readiness_ends_the_node_and_its_mount() {
+fn b15_signal_before_readiness_ends_the_node_and_its_mount() {
     // A replica whose primary does not exist is never ready.
     let mut cluster = Cluster::prepare(2, Options::default());
     cluster.nodes[1].launch();
@@ -115,7 +115,7 @@ fn remains_of_a_killed_node_are_cleared_at_its_next_start() {
 }
 
 #[test]
-fn signal_reaches_the_program_beside_the_node() {
+fn b16_signal_reaches_the_program_beside_the_node_whose_exit_code_counts() {
     let directory = tempfile::tempdir().unwrap();
     let (data, mount) = (directory.path().join("data"), directory.path().join("mount"));
     let ready = directory.path().join("ready");

@@ -1,7 +1,8 @@
 //! What is left after the process died at any point: the files as they are, opened again.
 
 use litefs_core::database::Request;
-use litefs_core::{File, Txid};
+use litefs_core::log::Retention;
+use litefs_core::{Errno, File, Txid};
 
 use crate::fixture::{
     MemoryDisk, NOW, WalWriter, checksum, commit_delete, filled, first_page, open, wal_database, write,
@@ -221,25 +222,52 @@ fn checkpoint_that_leaves_the_wal_in_use_moves_the_point_that_recovery_starts_fr
     }
 }
 
+/// What is older than four seconds may go.
+const RETENTION: Retention = Retention { age_ms: Some(4_000), size: None };
+
 #[test]
 fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
-    use litefs_core::log::Retention;
     let (disk, mut driver, mut wal) = wal_database();
-    let retention = Retention { age_ms: Some(4_000), size: None };
     let mut later = NOW;
     for byte in 0..6 {
         wal.write(&mut driver, 2, 2, &filled(10 + byte)).unwrap();
         driver.append_pending().unwrap();
         later.wall_ms += 2_000;
-        assert_eq!(driver.expire(retention, later.wall_ms), Ok(0), "nothing is saved: all of it is needed");
+        assert_eq!(driver.expire(RETENTION, later.wall_ms), Ok(0), "nothing is saved: all of it is needed");
     }
     let segments = disk.files().iter().filter(|file| matches!(file, File::Segment(_))).count();
     assert!(segments > 1, "an old segment is not appended to for ever");
     driver.request(Request::Remove(File::Wal), NOW).unwrap();
     driver.save().unwrap();
     later.wall_ms += 60_000;
-    assert!(driver.expire(retention, later.wall_ms).unwrap() > 0);
+    assert!(driver.expire(RETENTION, later.wall_ms).unwrap() > 0);
     let position = driver.position();
     let (reopened, recovered) = open(&disk.fork());
     assert_eq!((reopened.position(), recovered.captured, recovered.redone), (position, 0, 0));
+}
+
+#[test]
+fn b23_segment_that_cannot_be_removed_stops_nothing() {
+    let (disk, mut driver, mut wal) = wal_database();
+    let mut later = NOW;
+    for byte in 0..6 {
+        wal.write(&mut driver, 2, 2, &filled(10 + byte)).unwrap();
+        driver.append_pending().unwrap();
+        later.wall_ms += 2_000;
+        driver.expire(RETENTION, later.wall_ms).unwrap();
+    }
+    driver.request(Request::Remove(File::Wal), NOW).unwrap();
+    driver.save().unwrap();
+    disk.refuse("remove Segment", Errno::EIO);
+    later.wall_ms += 60_000;
+    assert_eq!(driver.expire(RETENTION, later.wall_ms), Err(Errno::EIO));
+    disk.refuse_nothing();
+    // Writing goes on, and the next start finds what stayed.
+    let mut wal = WalWriter::begin(&mut driver, 200);
+    wal.write(&mut driver, 2, 2, &filled(20)).unwrap();
+    driver.append_pending().unwrap();
+    let position = driver.position();
+    let (mut reopened, _) = open(&disk.fork());
+    assert_eq!(reopened.position(), position);
+    assert!(reopened.expire(RETENTION, later.wall_ms).unwrap() > 0);
 }

@@ -50,7 +50,7 @@ fn missing_mount_point_is_created() {
 }
 
 #[test]
-fn program_that_uses_the_mount_does_not_hold_up_unmounting() {
+fn b37_program_that_uses_the_mount_does_not_hold_up_unmounting() {
     let fixture = Fixture::new();
     let connection = fixture.connect("app.db");
     connection.execute_batch("pragma journal_mode = wal; create table t(x)").unwrap();

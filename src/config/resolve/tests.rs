@@ -232,10 +232,6 @@ fn settings_that_cannot_work_are_refused() {
         "lease.advertise-url required: a static replica (lease.candidate: false) needs the URL of the primary",
     );
     refused(
-        "lease:\n  type: static\n  advertise-url: https://a:1\n",
-        "lease.advertise-url: invalid URL scheme in \"https://a:1\": nodes speak http, without TLS; write http://host:port",
-    );
-    refused(
         "lease:\n  type: static\n  advertise-url: a:1\n",
         "lease.advertise-url: invalid URL scheme in \"a:1\": nodes speak http, without TLS; write http://host:port",
     );
@@ -293,4 +289,12 @@ fn token_of_litefs_cloud_is_refused_without_being_shown() {
 
     let blank = Environment::for_test(&[("LITEFS_CLOUD_TOKEN", " ")]);
     resolve(ConfigFile::single_primary(), Overrides::default(), &blank, &mut Vec::new()).unwrap();
+}
+
+#[test]
+fn b27_advertised_address_with_tls_is_refused() {
+    refused(
+        "lease:\n  type: static\n  advertise-url: https://a:1\n",
+        "lease.advertise-url: invalid URL scheme in \"https://a:1\": nodes speak http, without TLS; write http://host:port",
+    );
 }

@@ -92,7 +92,7 @@ fn compaction_of_files_that_do_not_belong_together_is_refused() {
 }
 
 #[test]
-fn compaction_of_a_damaged_file_is_an_error() {
+fn b17_compaction_of_a_damaged_file_is_an_error() {
     let mut files = history();
     let whole = files[1].len();
     files[1].truncate(50);
