@@ -250,8 +250,10 @@ impl Database {
         let missing = self.not_backfilled(view)?;
         let mut effects = self.after_barrier(perform);
         if !missing.is_empty() {
-            effects.insert(0, Effect::Backfill(missing));
-            effects.insert(1, Effect::Sync(File::Database));
+            // After the barrier: what is in the database file and nowhere else could not be taken back.
+            let last = effects.len() - 1;
+            effects.insert(last, Effect::Backfill(missing));
+            effects.insert(last + 1, Effect::Sync(File::Database));
         }
         self.staged = Staged::WalGone;
         Ok(effects)

@@ -146,7 +146,9 @@ impl Scan {
                 if !payload_is_whole(view, file, payload_at, &header)? {
                     break;
                 }
-                let from = self.unproven.map_or(offset, |unproven| unproven.from);
+                // A segment whose first entry was not synced has no header on disk either, for all that is known.
+                let begins = if offset == SEGMENT_HEADER_LEN as u64 { 0 } else { offset };
+                let from = self.unproven.map_or(begins, |unproven| unproven.from);
                 self.unproven = Some(Unproven { segment: number, from, to: end });
             }
             let connected = header.min_txid == self.log.end.txid.next()
