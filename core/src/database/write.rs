@@ -249,7 +249,7 @@ impl Database {
         }
         let missing = self.not_backfilled(view)?;
         let mut effects = self.after_barrier(perform);
-        if !missing.is_empty() {
+        if let Some(missing) = missing {
             // After the barrier: what is in the database file and nowhere else could not be taken back.
             let last = effects.len() - 1;
             effects.insert(last, Effect::Backfill(missing));
@@ -259,25 +259,26 @@ impl Database {
         Ok(effects)
     }
 
-    /// The pages that the WAL has and the database file lacks, with their frames; none if it is another database by now.
-    fn not_backfilled<V: View>(&self, view: &V) -> Result<Vec<(PageNumber, u64)>, Errno> {
+    /// The pages that the WAL has and the database file lacks, with their frames; `None` if it lacks nothing, or is
+    /// another database by now. No pages if it only is too short, which a page of zeros at its end does not tell.
+    fn not_backfilled<V: View>(&self, view: &V) -> Result<Option<Vec<(PageNumber, u64)>>, Errno> {
         let mut missing = Vec::new();
-        if self.is_wal_misplaced() {
-            return Ok(missing);
-        }
+        let (Some(page_size), false) = (self.page_size, self.is_wal_misplaced()) else { return Ok(None) };
         for (page, frame) in self.wal_frames() {
             if page.get() <= self.page_count() && self.database_sum(view, page)? != self.sums.get(page) {
                 missing.push((page, frame));
             }
         }
-        Ok(missing)
+        let len = u64::from(page_size.get()) * u64::from(self.page_count());
+        let is_short = self.wal.is_some() && view.len(File::Database)?.unwrap_or(0) < len;
+        Ok((is_short || !missing.is_empty()).then_some(missing))
     }
 
     /// Refuses to give up a WAL that has what the database file lacks. SQLite gives it up only after a checkpoint, so
     /// what is missing was committed by a writer that died before it could say so in the wal-index, where the one that
     /// asks now does not see it.
     fn refuse_in_doubt<V: View>(&mut self, view: &V) -> Result<(), Errno> {
-        if self.not_backfilled(view)?.is_empty() {
+        if self.not_backfilled(view)?.is_none() {
             return Ok(());
         }
         self.in_doubt = true;

@@ -410,9 +410,7 @@ impl<D: Disk> Driver<D> {
         }
         let frames: Vec<(PageNumber, u64)> = self.database.wal_frames().collect();
         self.backfill(&frames)?;
-        if let Some(page_size) = self.database.page_size() {
-            let len = u64::from(page_size.get()) * u64::from(self.database.page_count());
-            self.disk.set_len(File::Database, len)?;
+        if self.database.page_size().is_some() {
             self.step(Request::Remove(File::Wal), Now::default())?;
             self.save()?;
         }
@@ -452,7 +450,7 @@ impl<D: Disk> Driver<D> {
         Ok(total)
     }
 
-    /// Copies the pages of WAL frames into the database file.
+    /// Copies the pages of WAL frames into the database file, and gives it its length.
     fn backfill(&self, frames: &[(PageNumber, u64)]) -> Result<(), Errno> {
         let Some(page_size) = self.database.page_size() else { return Ok(()) };
         let mut content = alloc::vec![0; page_size.bytes()];
@@ -466,7 +464,8 @@ impl<D: Disk> Driver<D> {
             }
             self.disk.write_at(File::Database, page_size.offset_of(*page), &content)?;
         }
-        Ok(())
+        let len = u64::from(page_size.get()) * u64::from(self.database.page_count());
+        self.disk.set_len(File::Database, len)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{OpenError, Recovery};
 use crate::drive::bring_together::write_back;
 use crate::drive::wal_scan::{self, WalTransaction};
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Checksum, Disk, PageNumber, PageSource, Transaction, ltx};
+use crate::{Checksum, Disk, File, PageNumber, PageSource, Transaction, ltx};
 
 impl<D: Disk> Recovery<D> {
     /// Appends to the log what is committed in the WAL and not there yet. The state must be that of the log's end.
@@ -93,6 +93,8 @@ impl<D: Disk> Recovery<D> {
         for transaction in transactions.iter().filter(|transaction| transaction.start >= covered) {
             new.extend(transaction.frames.iter().map(|(page, offset, _)| (*page, *offset)));
         }
+        // As SQLite does before a checkpoint: what is half in the database file must be whole in the WAL.
+        self.disk.sync(File::Wal)?;
         write_back(&self.disk, &header, &transactions)?;
         self.state.page_size = Some(header.page_size);
         Ok(new)
