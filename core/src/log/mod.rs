@@ -4,6 +4,7 @@
 //! prefix: [`Log::durable`] says up to which position.
 
 mod entry;
+mod generations;
 mod scan;
 mod segment;
 
@@ -15,6 +16,7 @@ pub use scan::{Damage, Scan};
 pub use segment::SEGMENT_HEADER_LEN;
 
 use crate::{Checksum, Disk, Errno, File, PageSource, Position, ReadAt, Transaction, Txid, ltx};
+use generations::Generations;
 
 /// How many segments cover the time that transactions are kept, at least.
 const SEGMENTS_PER_AGE: i64 = 4;
@@ -122,6 +124,8 @@ pub struct Log {
     end: Position,
     durable: Position,
     coverage: Option<WalCoverage>,
+    /// The salts of the WAL that was covered last, and of those before it.
+    generations: Generations,
     /// The next entry begins a new segment, because the newest has grown old.
     rotate: bool,
     /// Something was appended since the last sync.
@@ -146,6 +150,7 @@ impl Log {
             end: Position::ZERO,
             durable: Position::ZERO,
             coverage: None,
+            generations: Generations::default(),
             rotate: false,
             dirty: false,
             appends: 0,
@@ -177,6 +182,11 @@ impl Log {
     /// The part of the WAL whose transactions are in the log, if the log ends in transactions of a WAL.
     pub fn coverage(&self) -> Option<WalCoverage> {
         self.coverage
+    }
+
+    /// Whether the WAL with these salts was begun again since: the log has all of it, and transactions after it.
+    pub fn is_superseded(&self, salt: [u32; 2]) -> bool {
+        self.generations.is_superseded(salt)
     }
 
     /// The oldest transaction that can still be served.
@@ -461,7 +471,10 @@ impl Log {
     fn index(&mut self, header: &EntryHeader, offset: u64) {
         match header.kind {
             EntryKind::Captured if header.wal.salt == [0, 0] => self.coverage = None,
-            EntryKind::Captured | EntryKind::WalMark => self.coverage = Some(header.wal),
+            EntryKind::Captured | EntryKind::WalMark => {
+                self.coverage = Some(header.wal);
+                self.generations.follow(header.wal.salt);
+            }
             EntryKind::Received => {}
         }
         if !header.is_transaction() {

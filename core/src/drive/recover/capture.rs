@@ -26,6 +26,9 @@ impl<D: Disk> Recovery<D> {
 
     /// Bytes of the WAL whose transactions are in the log.
     pub(super) fn covered(&self, header: &WalHeader) -> u64 {
+        if self.log.is_superseded(header.salt) {
+            return u64::MAX;
+        }
         let coverage = self.log.coverage().filter(|coverage| coverage.salt == header.salt);
         coverage.map_or(wal::HEADER_LEN as u64, |coverage| coverage.end)
     }
@@ -86,7 +89,7 @@ impl<D: Disk> Recovery<D> {
     pub(super) fn backfill_wal(&mut self) -> Result<BTreeMap<PageNumber, u64>, OpenError> {
         let mut new = BTreeMap::new();
         let Some((header, transactions)) = wal_scan::scan(&self.disk)? else { return Ok(new) };
-        if transactions.is_empty() {
+        if transactions.is_empty() || self.log.is_superseded(header.salt) {
             return Ok(new);
         }
         let covered = self.covered(&header);
