@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 23] = [
+const REGRESSIONS: [(u64, &str); 27] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -96,6 +96,10 @@ const REGRESSIONS: [(u64, &str); 23] = [
     (5447, "a journal whose header is torn by a loss of power is taken for one of an old SQLite"),
     (7007, "a journal cannot be shortened after its transaction is in the log"),
     (3169, "the header of a commit is valid with the page that an older generation left behind it"),
+    (305_873, "a WAL that nobody published is copied to the database file before the log has it"),
+    (306_359, "a segment whose sync failed is written again without its header"),
+    (310_139, "the database file lacks a last page of zeros that the WAL has"),
+    (316_369, "the WAL's old header comes back, and its transactions are captured again"),
 ];
 
 #[test]

@@ -117,19 +117,19 @@ impl Database {
     }
 
     /// A new handle of the database file. How the first one is opened holds until the last one is closed.
-    pub(crate) fn open(&self, node: &Node, process_number: u64) -> Holder {
-        if self.open.borrow().is_empty() {
-            let mut versions = [0; 2];
-            let read = node.disk().read_at(&self.path(File::Database), 18, &mut versions);
-            self.passthrough.set(self.passthrough_allowed && read == 2 && versions == [2, 2]);
-            if let Some(engine) = self.engine.borrow_mut().as_mut() {
+    pub(crate) fn open(&self, node: &Node, process: Process) -> Result<Holder, Errno> {
+        self.with_engine(node, process, |engine| {
+            if self.open.borrow().is_empty() {
+                let mut versions = [0; 2];
+                let read = node.disk().read_at(&self.path(File::Database), 18, &mut versions);
+                self.passthrough.set(self.passthrough_allowed && read == 2 && versions == [2, 2]);
                 engine.set_unseen_writes(self.passthrough.get());
             }
-        }
-        let holder = self.next_holder.get();
-        self.next_holder.set(holder + 1);
-        self.open.borrow_mut().insert(holder, process_number);
-        holder
+            let holder = self.next_holder.get();
+            self.next_holder.set(holder + 1);
+            self.open.borrow_mut().insert(holder, process.number());
+            holder
+        })
     }
 
     /// A handle of the database file is closed.

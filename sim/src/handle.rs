@@ -104,7 +104,7 @@ impl Handle {
         let target = match named {
             Named::Governed(database, file) => {
                 let holder =
-                    if file == File::Database { database.open(&node, process.number()) } else { Holder::MAX };
+                    if file == File::Database { database.open(&node, process)? } else { Holder::MAX };
                 Target::Governed { database, file, holder, shm: RefCell::default() }
             }
             Named::Plain(path) => Target::Plain(path),
