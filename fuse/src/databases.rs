@@ -88,6 +88,10 @@ pub trait DatabaseFiles: Debug + Send + Sync {
     /// Says whether somebody holds a handle of the database file whose writes the daemon does not see.
     fn set_unseen_writes(&self, unseen: bool);
 
+    /// Whether a request has made the daemon itself write to the database file, so that what the kernel has of it is
+    /// old. Asking clears it.
+    fn take_overwritten(&self) -> bool;
+
     /// A program asked how long the database file is, which it reads and writes without the daemon.
     fn length_asked(&self);
 }

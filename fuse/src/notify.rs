@@ -45,6 +45,8 @@ enum Note {
     Name(String),
     /// The attributes of an inode have changed.
     Attributes(u64),
+    /// The content of an inode has changed, and its attributes.
+    Content(u64),
 }
 
 impl Notifier {
@@ -131,6 +133,11 @@ impl Notifier {
         is_heard(kernel.inval_entry(INodeNo(ROOT), OsStr::new(&name))).map_err(|error| of_io(&error))
     }
 
+    /// The daemon has written to the file with this inode.
+    pub(crate) fn content_changed(&self, number: u64) {
+        self.note([Note::Content(number)]);
+    }
+
     /// This node became primary, or a replica, or lost or found its primary: modes and `.primary` change.
     pub fn role_changed(&self, databases: &[Arc<dyn DatabaseFiles>]) {
         let known = databases.iter().flat_map(|database| self.0.inodes.files_of(database));
@@ -185,6 +192,7 @@ impl Notifier {
                 let told = match &note {
                     Note::Name(name) => kernel.inval_entry(INodeNo(ROOT), OsStr::new(name)),
                     Note::Attributes(number) => kernel.inval_inode(INodeNo(*number), -1, 0),
+                    Note::Content(number) => kernel.inval_inode(INodeNo(*number), 0, 0),
                 };
                 if let Err(error) = is_heard(told) {
                     tracing::warn!(

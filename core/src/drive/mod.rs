@@ -34,6 +34,8 @@ pub struct Driver<D> {
     append_error: Option<AppendError>,
     /// A sync of the database file failed: what it lost is not known, so recovery must not start later than now.
     database_sync_failed: bool,
+    /// The driver itself wrote to the database file, and nobody has asked yet.
+    overwritten: bool,
     /// Who still needs pages as they are before they change.
     preservers: Vec<Arc<dyn Preserve>>,
 }
@@ -82,6 +84,11 @@ impl<D: Disk> Driver<D> {
             self.log.durable()
         };
         if durable.txid > self.log.end().txid { self.log.end() } else { durable }
+    }
+
+    /// Whether the database file was written to by other means than the requests of programs. Asking clears it.
+    pub fn take_overwritten(&mut self) -> bool {
+        core::mem::take(&mut self.overwritten)
     }
 
     /// The last error of appending to the log, for the operator. Asking clears it.
@@ -451,8 +458,9 @@ impl<D: Disk> Driver<D> {
     }
 
     /// Copies the pages of WAL frames into the database file, and gives it its length.
-    fn backfill(&self, frames: &[(PageNumber, u64)]) -> Result<(), Errno> {
+    fn backfill(&mut self, frames: &[(PageNumber, u64)]) -> Result<(), Errno> {
         let Some(page_size) = self.database.page_size() else { return Ok(()) };
+        self.overwritten = true;
         let mut content = alloc::vec![0; page_size.bytes()];
         for (page, frame) in frames {
             if page.get() > self.database.page_count() {

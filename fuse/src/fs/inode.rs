@@ -87,6 +87,8 @@ pub(crate) struct Opening {
     pub(crate) backing: Option<Arc<fs::File>>,
     /// Present where the kernel reads and writes the backing file without asking the daemon.
     pub(crate) passthrough: Option<Arc<BackingId>>,
+    /// The kernel has old content, which the next handle must not find.
+    pub(crate) is_old: bool,
 }
 
 impl Inode {

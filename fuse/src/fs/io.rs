@@ -10,7 +10,7 @@ use super::decide::is_database_start;
 use super::errno::of_call;
 use super::file_system::FileSystem;
 use super::handles::Handle;
-use super::inode::{Inode, Target};
+use super::inode::{Inode, Key, Target};
 use super::inodes::ROOT;
 use super::local_dir::Place;
 use super::open::io_result;
@@ -113,13 +113,30 @@ impl FileSystem {
     /// Cuts or extends a file.
     pub(super) fn set_len(&self, inode: &Inode, len: u64) -> Result<(), Errno> {
         match inode.target() {
-            Target::Database(database, file) => database.request(Request::SetLen { file, len }),
+            Target::Database(database, file) => {
+                let cut = database.request(Request::SetLen { file, len });
+                self.forget_overwritten(&database);
+                cut
+            }
             Target::Local | Target::Removed { was_empty: true } => {
                 io_result(self.backing_of(inode)?.set_len(len))
             }
             Target::Removed { was_empty: false } => Err(Errno::EIO),
             // `echo > NAME-pos` is as harmless as it is in LiteFS.
             Target::Virtual(_) => Ok(()),
+        }
+    }
+
+    /// Has the kernel forget what it has of a database file that the daemon itself has written to: a WAL that goes with
+    /// something the file lacks is copied there first.
+    pub(super) fn forget_overwritten(&self, database: &Arc<dyn DatabaseFiles>) {
+        if !database.take_overwritten() {
+            return;
+        }
+        if let Some(inode) = self.inodes.find(&Key::database(database, File::Database)) {
+            // The kernel must not be waited for here. Whoever opens the file next is sure to see it as it is.
+            inode.state().opening.is_old = true;
+            self.notifier.content_changed(inode.number);
         }
     }
 

@@ -80,6 +80,7 @@ impl FileSystem {
             }
         }
         state.opening.count += 1;
+        let is_old = std::mem::take(&mut state.opening.is_old);
         let passthrough = state.opening.passthrough.clone();
         drop(state);
         let handle = self.handles.add(Handle::File(Arc::clone(inode)));
@@ -89,7 +90,7 @@ impl FileSystem {
             FopenFlags::FOPEN_NOFLUSH,
             flags & OFlags::RWMODE.bits().cast_signed() != OFlags::WRONLY.bits().cast_signed(),
         );
-        served.set(FopenFlags::FOPEN_KEEP_CACHE, passthrough.is_none());
+        served.set(FopenFlags::FOPEN_KEEP_CACHE, passthrough.is_none() && !is_old);
         Ok(Opened { handle, flags: served, passthrough })
     }
 

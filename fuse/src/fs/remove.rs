@@ -32,7 +32,9 @@ impl FileSystem {
                 self.remove_database(&database)
             }
             Resolved::Database(database, file) => {
-                database.request(Request::Remove(file))?;
+                let removed = database.request(Request::Remove(file));
+                self.forget_overwritten(&database);
+                removed?;
                 self.part(&database, file, false);
                 Ok(())
             }

@@ -40,6 +40,8 @@ pub struct Database {
     driver: Mutex<Driver<Arc<RealDisk>>>,
     /// The log writer knows that there is work.
     rung: AtomicBool,
+    /// The database file was written to by the daemon itself since the kernel was last told.
+    overwritten: AtomicBool,
     /// A program asked for the length of the database file since the log writer last looked.
     pub(super) length_asked: AtomicBool,
     /// The node stops: nothing is waited for any more.
@@ -84,6 +86,7 @@ impl Database {
             disk,
             driver: Mutex::new(driver),
             rung: AtomicBool::new(false),
+            overwritten: AtomicBool::new(false),
             length_asked: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
@@ -267,6 +270,9 @@ impl DatabaseFiles for Database {
         let before = driver.position();
         let stopped_before = driver.database().stopped();
         let outcome = driver.request(request, now());
+        if driver.take_overwritten() {
+            self.overwritten.store(true, Ordering::Relaxed);
+        }
         if let Some(reason) = driver.database().stopped().filter(|_| stopped_before.is_none()) {
             tracing::error!(name = %self.name(), "the database stops: {reason}");
         }
@@ -323,6 +329,10 @@ impl DatabaseFiles for Database {
 
     fn set_unseen_writes(&self, unseen: bool) {
         self.driver().database_mut().set_unseen_writes(unseen);
+    }
+
+    fn take_overwritten(&self) -> bool {
+        self.overwritten.swap(false, Ordering::Relaxed)
     }
 
     fn length_asked(&self) {

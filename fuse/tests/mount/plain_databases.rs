@@ -229,6 +229,11 @@ impl DatabaseFiles for PlainDatabase {
         self.unseen_writes.store(unseen, Ordering::SeqCst);
     }
 
+    /// Nothing is written here but what programs write.
+    fn take_overwritten(&self) -> bool {
+        false
+    }
+
     /// There is no wal-index to look after here.
     fn length_asked(&self) {}
 }

@@ -114,3 +114,25 @@ fn connections_that_come_and_go_and_change_the_mode_never_meet_an_error() {
     assert_eq!(found, format!("{inserted}\nok\n"));
     assert!(inserted > 0 && position(&fixture, "app.db").txid > Txid::new(inserted));
 }
+
+#[test]
+fn removed_wal_leaves_what_was_only_there_in_the_file_that_programs_see() {
+    for passthrough in [true, false] {
+        let fixture = fixture(|options| options.passthrough = passthrough);
+        fixture
+            .shell("sqlite3 app.db 'pragma journal_mode=wal; create table t(x); insert into t values (1)'");
+        let killed = fixture.try_shell(
+            "python3 -c \"
+import os, sqlite3
+connection = sqlite3.connect('app.db')
+connection.execute('insert into t values (zeroblob(50000))')
+connection.commit()
+os.kill(os.getpid(), 9)\"",
+        );
+        assert!(!killed.status.success());
+        // The kernel has the file as it was before.
+        fixture.shell("cat app.db >../before; rm app.db-wal; rm -f app.db-shm; ! cmp -s ../before app.db");
+        let found = fixture.shell("sqlite3 app.db 'select count(*) from t; pragma integrity_check'");
+        assert_eq!(found, "2\nok\n", "with passthrough: {passthrough}");
+    }
+}

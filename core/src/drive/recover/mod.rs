@@ -278,6 +278,7 @@ impl<D: Disk> Recovery<D> {
             base: position,
             append_error: None,
             database_sync_failed: false,
+            overwritten: false,
             preservers: Vec::new(),
         };
         (driver, Recovered { position, ..self.report })
