@@ -25,6 +25,10 @@ pub(crate) struct Database {
     name: Rc<str>,
     /// Absent while a statement is in the middle of a request.
     engine: RefCell<Option<Engine>>,
+    /// The process whose request is being carried out.
+    served: Cell<Option<u64>>,
+    /// The daemon gave the database up until the node is restarted.
+    is_stopped: Cell<bool>,
     /// The locks on the database file and on the wal-index.
     pub(crate) locks: RefCell<Locks>,
     shm: RefCell<Option<Rc<Shm>>>,
@@ -40,7 +44,9 @@ impl Database {
     pub(crate) fn new(name: Rc<str>, engine: Engine, passthrough_allowed: bool) -> Self {
         Self {
             name,
+            is_stopped: Cell::new(engine.is_stopped()),
             engine: RefCell::new(Some(engine)),
+            served: Cell::default(),
             locks: RefCell::default(),
             shm: RefCell::default(),
             open: RefCell::default(),
@@ -67,7 +73,12 @@ impl Database {
 
     /// Whether the daemon gave the database up until the node is restarted.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.engine.borrow().as_ref().is_some_and(Engine::is_stopped)
+        self.is_stopped.get()
+    }
+
+    /// Whether a request of this process is being carried out. The kernel does not let a process end before that.
+    pub(crate) fn is_serving(&self, number: u64) -> bool {
+        self.served.get() == Some(number)
     }
 
     /// Hands an operation to the daemon and waits until it is carried out.
@@ -110,7 +121,10 @@ impl Database {
                 }
                 continue;
             };
+            self.served.set(Some(process.number()));
             let result = work(&mut engine);
+            self.served.set(None);
+            self.is_stopped.set(engine.is_stopped());
             self.engine.replace(Some(engine));
             return Ok(result);
         }

@@ -233,7 +233,12 @@ impl Node {
         self.doomed.take()
     }
 
-    /// Ends one process by force; the daemon and the others go on. Returns the databases that nobody has open any more
+    /// Whether a database carries out a request of this process.
+    pub(crate) fn is_serving(&self, number: u64) -> bool {
+        self.databases().iter().any(|database| database.is_serving(number))
+    }
+
+    /// Ends one process by force, of which no request is being carried out; the daemon and the others go on. Returns the databases that nobody has open any more
     /// because of it, which the daemon has to be told of.
     pub(crate) fn end_process(&self, number: u64) -> Vec<Rc<Database>> {
         self.record.event(format_args!("end of process {number}"));

@@ -188,7 +188,11 @@ async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell
             && !applications.is_empty()
             && node.draw(|rng| rng.percent(30))
         {
-            closed = node.end_process(node.draw(|rng| rng.pick(&applications)));
+            let number = node.draw(|rng| rng.pick(&applications));
+            while node.is_serving(number) && node.is_alive(daemon) {
+                rt::sleep(Duration::from_millis(1)).await;
+            }
+            closed = node.end_process(number);
         }
         for number in node.take_doomed() {
             closed.extend(node.end_process(number));
