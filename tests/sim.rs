@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 27] = [
+const REGRESSIONS: [(u64, &str); 28] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -99,6 +99,10 @@ const REGRESSIONS: [(u64, &str); 27] = [
     (305_873, "a WAL that nobody published is copied to the database file before the log has it"),
     (306_359, "a segment whose sync failed is written again without its header"),
     (310_139, "the database file lacks a last page of zeros that the WAL has"),
+    (
+        718_035,
+        "a file that ends within a page that ends in zeros is not brought to its length by the journal",
+    ),
     (316_369, "the WAL's old header comes back, and its transactions are captured again"),
 ];
 

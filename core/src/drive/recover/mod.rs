@@ -162,11 +162,15 @@ impl<D: Disk> Recovery<D> {
         // record of it, which SQLite's checksums do not always notice.
         let mut reader = JournalReader::of_database(&self.disk)?;
         let hot = reader.is_hot();
+        let mut len = self.disk.len(File::Database)?.unwrap_or(0);
         while let Some((page, content)) = reader.next()? {
             let Ok(page_size) = PageSize::new(u32::try_from(content.len()).unwrap_or(0)) else { break };
             let found = PageSource::Database.checksum(&self.disk, page_size, page)?;
-            if found != self.state.sums.get(page) {
+            // A page that ends in zeros has the right checksum also where the file ends within it.
+            let end = page_size.offset_of(page) + u64::from(page_size.get());
+            if found != self.state.sums.get(page) || end > len {
                 self.disk.write_at(File::Database, page_size.offset_of(page), content)?;
+                len = len.max(end);
             }
         }
         Ok(hot)
