@@ -86,11 +86,6 @@ impl Context {
     /// that got shorter may seem longer for that moment, which SQLite does not mind.
     pub(super) fn resized(&self, kind: Kind) -> Result<(), ApplyError> {
         self.kernel.resized(kind).map_err(ApplyError::errno("tell the kernel the size of", kind))?;
-        if kind == Kind::Shm {
-            // Without passthrough programs and the daemon have it mapped through the mount: a byte put there could wait
-            // for a page that one of them waits for.
-            return Ok(());
-        }
         let Some(last) = self.backing_len(kind)?.checked_sub(1) else { return Ok(()) };
         let mut byte = [0];
         self.open_backing(kind)?.read_exact_at(&mut byte, last).map_err(ApplyError::io("read", kind))?;
