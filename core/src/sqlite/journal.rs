@@ -121,6 +121,10 @@ impl<R: ReadAt> JournalReader<R> {
         if self.source.read_at(name_at, &mut name)? < name.len() {
             return Ok(None);
         }
+        if name.first() == Some(&0) {
+            // The name and its sum are zeros that a loss of power left, and zeros sum up to zero.
+            return Ok(None);
+        }
         // Whether characters are signed depends on the machine.
         let unsigned = name.iter().fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
         let signed =
@@ -341,6 +345,13 @@ mod tests {
         for long in [[(len - 16, 0xff)], [(len - 14, 0x20)]] {
             assert_eq!(reader(&changed(NAMED, &long)).super_journal(), Ok(None));
         }
+    }
+
+    #[test]
+    fn name_and_sum_that_a_loss_of_power_left_as_zeros_are_no_name() {
+        let (sum, name) = (NAMED.len() - 12, NAMED.len() - 16 - "/data/app.db-mj4B62A195E".len());
+        let zeros: Vec<_> = (name..NAMED.len() - 16).chain(sum..sum + 4).map(|at| (at, 0)).collect();
+        assert_eq!(reader(&changed(NAMED, &zeros)).super_journal(), Ok(None));
     }
 
     #[test]
