@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 28] = [
+const REGRESSIONS: [(u64, &str); 30] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -103,6 +103,8 @@ const REGRESSIONS: [(u64, &str); 28] = [
         718_035,
         "a file that ends within a page that ends in zeros is not brought to its length by the journal",
     ),
+    (705_684, "pages written past the daemon by a program that died in a transaction are not compared"),
+    (719_098, "zeros that a loss of power left are taken for the name of a super-journal"),
     (316_369, "the WAL's old header comes back, and its transactions are captured again"),
 ];
 

@@ -291,6 +291,8 @@ impl Database {
     /// Says whether writes to the database file may go past the machine from now on. While they may, every
     /// transaction in rollback mode is found by comparing the whole file.
     pub fn set_unseen_writes(&mut self, unseen: bool) {
+        // Who rolls back the transaction that is left does not restore the pages that were free before it.
+        self.rollback.dirty_unknown |= self.unseen_writes && self.rollback.journal_active;
         self.unseen_writes = unseen;
     }
 
