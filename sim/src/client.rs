@@ -54,7 +54,7 @@ impl Client {
                 process = process.restarted();
                 self.process = Some(process);
             }
-            self = coroutine::run(process, move || {
+            self = coroutine::run(&Rc::clone(&self.node), process, move || {
                 self.step();
                 self
             })
@@ -66,7 +66,7 @@ impl Client {
     /// Ends the connection: in order, or by force if its process is dead.
     pub(crate) async fn disconnect(mut self) -> Self {
         let Some(process) = self.process.take() else { return self };
-        coroutine::run(process, move || {
+        coroutine::run(&Rc::clone(&self.node), process, move || {
             if let Some(connection) = self.connection.take() {
                 let closed = connection.close().map_err(|(_, error)| error);
                 self.note("disconnect", &closed);
@@ -329,7 +329,7 @@ impl Client {
                 Outcome::Unknown
             }
             // SQLite itself commits and says that it did not.
-            Err(_) if self.node.take_super_journal_gone() => Outcome::Unknown,
+            Err(_) if self.node.take_commit_seems_failed() => Outcome::Unknown,
             // Without powersafe overwrite SQLite pads a commit in the WAL with copies of its last frame. When the disk
             // refuses those, the commit itself is on it already.
             Err(_) if !self.plan.powersafe_overwrite => Outcome::Unknown,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::node::Process;
+use crate::node::{Node, Process};
 use crate::rt;
 
 type Wait = Duration;
@@ -20,7 +20,11 @@ thread_local! {
 }
 
 /// Runs `work` for `process`, other tasks taking turns with it wherever it calls [`pause`].
-pub(crate) async fn run<R: 'static>(process: Process, work: impl FnOnce() -> R + 'static) -> R {
+pub(crate) async fn run<R: 'static>(
+    node: &Rc<Node>,
+    process: Process,
+    work: impl FnOnce() -> R + 'static,
+) -> R {
     let yielder: Rc<Cell<*const Yielder<(), Wait>>> = Rc::new(Cell::new(ptr::null()));
     let inside = Rc::clone(&yielder);
     let coroutine = Coroutine::new(move |yielder: &Yielder<(), Wait>, ()| {
@@ -28,7 +32,7 @@ pub(crate) async fn run<R: 'static>(process: Process, work: impl FnOnce() -> R +
         CURRENT.set(yielder);
         work()
     });
-    let mut statement = Statement { coroutine, yielder, process };
+    let mut statement = Statement { coroutine, yielder, node: Rc::clone(node), process };
     loop {
         match statement.resume() {
             CoroutineResult::Return(value) => return value,
@@ -57,16 +61,24 @@ pub(crate) fn process() -> Option<Process> {
 struct Statement<R: 'static> {
     coroutine: Coroutine<(), Wait, R>,
     yielder: Rc<Cell<*const Yielder<(), Wait>>>,
+    node: Rc<Node>,
     process: Process,
 }
 
 impl<R: 'static> Statement<R> {
     fn resume(&mut self) -> CoroutineResult<Wait, R> {
         CURRENT.set(self.yielder.get());
+        let result = self.resume_without_waiting();
+        CURRENT.set(ptr::null());
+        result
+    }
+
+    fn resume_without_waiting(&mut self) -> CoroutineResult<Wait, R> {
+        self.node.keep_shm_if_dead(self.process);
         PROCESS.set(Some(self.process));
         let result = self.coroutine.resume(());
-        CURRENT.set(ptr::null());
         PROCESS.set(None);
+        self.node.restore_shm();
         result
     }
 }
@@ -76,9 +88,7 @@ impl<R: 'static> Drop for Statement<R> {
     /// unwound. Whoever drops it has made its operations fail.
     fn drop(&mut self) {
         while self.coroutine.started() && !self.coroutine.done() {
-            PROCESS.set(Some(self.process));
-            let _: CoroutineResult<Wait, R> = self.coroutine.resume(());
-            PROCESS.set(None);
+            let _: CoroutineResult<Wait, R> = self.resume_without_waiting();
         }
     }
 }

@@ -44,7 +44,7 @@ impl Database {
     pub(crate) fn new(name: Rc<str>, engine: Engine, passthrough_allowed: bool) -> Self {
         Self {
             name,
-            is_stopped: Cell::new(engine.is_stopped()),
+            is_stopped: Cell::new(engine.stopped().is_some()),
             engine: RefCell::new(Some(engine)),
             served: Cell::default(),
             locks: RefCell::default(),
@@ -124,7 +124,9 @@ impl Database {
             self.served.set(Some(process.number()));
             let result = work(&mut engine);
             self.served.set(None);
-            self.is_stopped.set(engine.is_stopped());
+            if let Some(reason) = engine.stopped().filter(|_| !self.is_stopped.replace(true)) {
+                node.record.event(format_args!("{} stops: {reason}", self.name));
+            }
             self.engine.replace(Some(engine));
             return Ok(result);
         }
@@ -205,6 +207,11 @@ impl Database {
     /// The wal-index, made now if nobody has it mapped.
     pub(crate) fn map_shm(&self) -> Rc<Shm> {
         Rc::clone(self.shm.borrow_mut().get_or_insert_default())
+    }
+
+    /// The wal-index, if somebody has it mapped.
+    pub(crate) fn shm(&self) -> Option<Rc<Shm>> {
+        self.shm.borrow().clone()
     }
 
     /// Somebody gave up the wal-index. It ends with its last user.

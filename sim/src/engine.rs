@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::database::{Authority, Faults, Options, Request, StopReason};
 use litefs_core::drive::{Driver, OpenError};
 use litefs_core::{Disk, Errno, NodeId, Now, Position};
 
@@ -67,11 +67,11 @@ impl Engine {
         }
     }
 
-    /// Whether the daemon gave the database up until the node is restarted.
-    pub(crate) fn is_stopped(&self) -> bool {
+    /// Why the daemon gave the database up until the node is restarted, if it did.
+    pub(crate) fn stopped(&self) -> Option<StopReason> {
         match self {
-            Self::Nothing(_) => false,
-            Self::Machine(driver) => driver.database().stopped().is_some(),
+            Self::Nothing(_) => None,
+            Self::Machine(driver) => driver.database().stopped(),
         }
     }
 

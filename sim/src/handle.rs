@@ -73,7 +73,7 @@ impl Named {
                 }
                 let synced = node.change(process, path, DiskChange::SyncDirectory);
                 if synced.is_err() {
-                    node.note_super_journal_gone();
+                    node.note_commit_seems_failed();
                 }
                 synced
             }
@@ -152,7 +152,11 @@ impl Handle {
     pub(crate) fn set_len(&self, len: u64) -> Result<(), Errno> {
         match &self.target {
             Target::Governed { database, file, .. } => {
-                database.request(&self.node, self.process, Request::SetLen { file: *file, len })
+                let cut = database.request(&self.node, self.process, Request::SetLen { file: *file, len });
+                if cut.is_err() && *file == File::Database {
+                    self.node.note_commit_seems_failed();
+                }
+                cut
             }
             Target::Plain(path) => self.node.change(self.process, path, DiskChange::SetLen(len)),
         }

@@ -13,6 +13,7 @@ use crate::plan::{Crash, FileSystem, Plan};
 use crate::record::Record;
 use crate::rng::Rng;
 use crate::rt;
+use crate::shm::{Shm, ShmContent};
 use crate::trace::fingerprint;
 
 /// The wall clock at the start of a run, in milliseconds since the Unix epoch.
@@ -38,9 +39,11 @@ pub(crate) struct Node {
     death_percent: Cell<u64>,
     /// Processes that died in a commit and still hold their locks.
     doomed: RefCell<BTreeSet<u64>>,
-    /// A super-journal was removed, which commits, and yet its removal failed, which SQLite takes for a failed commit.
-    super_journal_gone: Cell<bool>,
+    /// Something failed after a commit, which SQLite takes for a failed commit.
+    commit_seems_failed: Cell<bool>,
     databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
+    /// Shared memory as it was when a process died whose statement runs on to its end.
+    kept_shm: RefCell<Vec<(Rc<Shm>, ShmContent)>>,
 }
 
 /// A process, and the life of the node it belongs to. Whatever it does after its end fails and touches nothing.
@@ -82,8 +85,9 @@ impl Node {
             dead_processes: RefCell::default(),
             death_percent: Cell::new(0),
             doomed: RefCell::default(),
-            super_journal_gone: Cell::new(false),
+            commit_seems_failed: Cell::new(false),
             databases: RefCell::default(),
+            kept_shm: RefCell::default(),
         }
     }
 
@@ -215,17 +219,37 @@ impl Node {
             self.record.event(format_args!("process {} dies in its commit", process.number));
             self.dead_processes.borrow_mut().insert(process.number);
             self.doomed.borrow_mut().insert(process.number);
+            self.keep_shm_if_dead(process);
         }
     }
 
-    /// A super-journal is gone although SQLite was told that it could not be removed.
-    pub(crate) fn note_super_journal_gone(&self) {
-        self.super_journal_gone.set(true);
+    /// Remembers shared memory until [`Self::restore_shm`] if a statement of a dead process is about to run on: SQLite
+    /// undoes there what it cannot finish.
+    pub(crate) fn keep_shm_if_dead(&self, process: Process) {
+        if self.is_alive(process) || process.generation != self.generation.get() {
+            return;
+        }
+        let databases = self.databases();
+        let shms = databases.iter().filter_map(|database| database.shm());
+        *self.kept_shm.borrow_mut() = shms.map(|shm| (Rc::clone(&shm), shm.content())).collect();
     }
 
-    /// Whether a super-journal went like that since the last call.
-    pub(crate) fn take_super_journal_gone(&self) -> bool {
-        self.super_journal_gone.take()
+    /// Takes back what a dead process did to shared memory.
+    pub(crate) fn restore_shm(&self) {
+        for (shm, content) in self.kept_shm.take() {
+            shm.restore(content);
+        }
+    }
+
+    /// What may have been the end of a commit failed after the commit itself: a super-journal is gone although SQLite was
+    /// told that it could not be removed, or the database file could not be cut after its journal ended.
+    pub(crate) fn note_commit_seems_failed(&self) {
+        self.commit_seems_failed.set(true);
+    }
+
+    /// Whether anything failed like that since the last call.
+    pub(crate) fn take_commit_seems_failed(&self) -> bool {
+        self.commit_seems_failed.take()
     }
 
     /// The processes that died in a commit since the last call.

@@ -198,7 +198,7 @@ async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell
             closed.extend(node.end_process(number));
         }
         let worker = Rc::clone(&node);
-        coroutine::run(daemon, move || {
+        coroutine::run(&node, daemon, move || {
             for database in closed {
                 database.tell_closed(&worker, daemon);
             }

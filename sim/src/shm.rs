@@ -15,6 +15,10 @@ pub(crate) struct Shm {
     regions: RefCell<Vec<Box<Region>>>,
 }
 
+/// What a [`Shm`] held at some moment.
+#[derive(Debug)]
+pub(crate) struct ShmContent(Vec<Box<[u64; REGION / 8]>>);
+
 impl fmt::Debug for Shm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Shm({} regions)", self.regions.borrow().len())
@@ -31,6 +35,22 @@ impl Shm {
             }
         }
         regions.get(index).map_or(std::ptr::null_mut(), |region| region.get().cast())
+    }
+
+    /// What it holds now.
+    pub(crate) fn content(&self) -> ShmContent {
+        // SAFETY: SQLite's statements run on this thread and none of them uses the regions while this runs.
+        ShmContent(self.regions.borrow().iter().map(|region| Box::new(unsafe { *region.get() })).collect())
+    }
+
+    /// Takes back everything that was done to it since it held `content`.
+    pub(crate) fn restore(&self, content: ShmContent) {
+        let mut regions = self.regions.borrow_mut();
+        // The memory of regions that were added stays: whoever added them has their addresses.
+        let zeros = std::iter::repeat_with(|| Box::new([0; REGION / 8]));
+        for (region, content) in regions.iter_mut().zip(content.0.into_iter().chain(zeros)) {
+            *region.get_mut() = *content;
+        }
     }
 
     /// Makes both copies of the header invalid, so that the next reader rebuilds the wal-index.
