@@ -15,7 +15,7 @@ use crate::{DatabaseFiles, Mount, Notifier};
 /// [`Store::unequip`] must come before the mount goes: an applier holds files of the mount.
 pub fn equip(store: &Store, mount: &Mount) {
     let (directory, notifier) = (mount.path().to_path_buf(), mount.notifier().clone());
-    let passthrough = mount.uses_passthrough();
+    let maps_backing_shm = mount.uses_passthrough();
     store.set_equip(move |database| {
         let name = database.name();
         let in_mount = |suffix: &str| -> PathBuf { directory.join(format!("{name}{suffix}")) };
@@ -31,9 +31,8 @@ pub fn equip(store: &Store, mount: &Mount) {
             wal: database.path(File::Wal),
             shm: database.path(File::Shm),
         };
-        let shm_to_map = if passthrough { backing.shm.clone() } else { mount.shm.clone() };
         let cache = KernelCache { notifier: notifier.clone(), database: Arc::downgrade(database) };
-        Applier::new(Paths { mount, backing, shm_to_map }, Box::new(cache))
+        Applier::new(Paths { mount, backing, maps_backing_shm }, Box::new(cache))
     });
 }
 

@@ -322,7 +322,8 @@ impl Applier {
 
     /// Gives up the WAL if all of it is in the database file and nobody else uses it, and then holds EXCLUSIVE.
     fn leave_wal(&mut self) -> Result<bool, ApplyError> {
-        let complete = self.wal.as_ref().is_some_and(|wal| wal.progress().is_complete());
+        let Some(wal) = &self.wal else { return Ok(false) };
+        let complete = wal.progress()?.is_complete();
         if self.held || self.ambiguous || !complete || !self.lock()?.try_exclusive().map_err(lock_error())? {
             return Ok(false);
         }

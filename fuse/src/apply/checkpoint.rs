@@ -34,29 +34,29 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 impl WalWriter {
     /// How much of the WAL is in the database file.
-    pub(super) fn progress(&self) -> Checkpoint {
-        Checkpoint { backfilled: self.index.backfilled(), frames: self.frames() }
+    pub(super) fn progress(&self) -> Result<Checkpoint, ApplyError> {
+        Ok(Checkpoint { backfilled: self.index.backfilled()?, frames: self.frames() })
     }
 
     /// Copies what no reader needs in the WAL alone to the database file.
     pub(super) fn checkpoint(&self, context: &Context, database: &File) -> Result<Checkpoint, ApplyError> {
         let lock = || ApplyError::errno("lock", Kind::Shm);
-        let Some(page_size) = self.page_size() else { return Ok(self.progress()) };
-        if self.progress().is_complete() {
-            return Ok(self.progress());
+        let Some(page_size) = self.page_size() else { return self.progress() };
+        if self.progress()?.is_complete() {
+            return self.progress();
         }
         let safe = self.oldest_reader()?;
-        let backfilled = self.index.backfilled();
+        let backfilled = self.index.backfilled()?;
         // Readers of mark 0 read the database file and expect it to stand still.
         let readers = if backfilled < safe { self.shm.readers(0).map_err(lock())? } else { None };
-        let Some(_readers) = readers else { return Ok(self.progress()) };
+        let Some(_readers) = readers else { return self.progress() };
 
-        self.index.set_attempted(safe);
+        self.index.set_attempted(safe)?;
         // The frames must outlive a loss of power that leaves the database file half written.
         self.sync()?;
         let mut newest = BTreeMap::new();
         for frame in backfilled + 1..=safe {
-            newest.extend(self.index.page_of(frame).map(|page| (page, frame)));
+            newest.extend(self.index.page_of(frame)?.map(|page| (page, frame)));
         }
         self.copy(context, database, page_size, &newest)?;
         if safe == self.frames() {
@@ -65,8 +65,8 @@ impl WalWriter {
         }
         database.sync_data().map_err(ApplyError::io("sync", Kind::Database))?;
         context.resized(Kind::Database)?;
-        self.index.set_backfilled(safe);
-        Ok(self.progress())
+        self.index.set_backfilled(safe)?;
+        self.progress()
     }
 
     /// Begins the WAL again, so that the next frame is its first; false when readers are still in it, or not all of it
@@ -75,7 +75,7 @@ impl WalWriter {
         if self.frames() == 0 {
             return Ok(true);
         }
-        if !self.progress().is_complete() {
+        if !self.progress()?.is_complete() {
             return Ok(false);
         }
         let salt = random().map_err(ApplyError::errno("draw salts for", Kind::Wal))?;
@@ -85,12 +85,12 @@ impl WalWriter {
         let mut next = self.published;
         next.max_frame = 0;
         next.salt = [next.salt[0].wrapping_add(1), salt];
-        self.index.publish(&next);
-        self.index.set_backfilled(0);
-        self.index.set_attempted(0);
-        self.index.set_mark(1, 0);
+        self.index.publish(&next)?;
+        self.index.set_backfilled(0)?;
+        self.index.set_attempted(0)?;
+        self.index.set_mark(1, 0)?;
         for mark in 2..=4 {
-            self.index.set_mark(mark, NOT_USED);
+            self.index.set_mark(mark, NOT_USED)?;
         }
         drop(readers);
         self.begin_again(next);
@@ -104,7 +104,7 @@ impl WalWriter {
     /// Readers that stay longer than that are left alone, and the WAL grows as it would under SQLite, twice as long
     /// before they are waited for again.
     pub(super) fn make_room(&mut self, context: &Context, database: &File) -> Result<(), ApplyError> {
-        let progress = self.progress();
+        let progress = self.progress()?;
         if progress.frames - progress.backfilled >= DUE {
             self.checkpoint(context, database)?;
         }
@@ -135,12 +135,12 @@ impl WalWriter {
     fn oldest_reader(&self) -> Result<u32, ApplyError> {
         let mut safe = self.frames();
         for number in 1..=4 {
-            let mark = self.index.mark(number);
+            let mark = self.index.mark(number)?;
             if mark >= safe {
                 continue;
             }
             match self.shm.readers(number).map_err(ApplyError::errno("lock", Kind::Shm))? {
-                Some(_alone) => self.index.set_mark(number, if number == 1 { safe } else { NOT_USED }),
+                Some(_alone) => self.index.set_mark(number, if number == 1 { safe } else { NOT_USED })?,
                 None => safe = mark,
             }
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use litefs_core::{Errno, File as Kind};
 
+use super::shm_bytes::ShmBytes;
 use super::{ApplyError, Files, Kernel, Paths};
 
 /// Where the files are, and whom to tell of changes to them.
@@ -58,9 +59,21 @@ impl Context {
         open(path_of(&self.paths.backing, kind)).map_err(ApplyError::io("open", kind))
     }
 
-    /// Opens the wal-index to map it.
-    pub(super) fn open_shm_to_map(&self) -> Result<File, ApplyError> {
-        open(&self.paths.shm_to_map).map_err(ApplyError::io("open", Kind::Shm))
+    /// Opens the bytes of the wal-index that programs have mapped.
+    pub(super) fn open_shm(&self) -> Result<ShmBytes, ApplyError> {
+        let (place, mapped) = (self.shm_file()?, self.paths.maps_backing_shm);
+        ShmBytes::new(place, mapped, 1).map_err(ApplyError::errno("grow", Kind::Shm))
+    }
+
+    /// Makes the wal-index one that nobody takes for valid.
+    pub(super) fn reset_shm(&self) -> Result<(), ApplyError> {
+        // The length that SQLite uses too: not empty, and too short.
+        self.shm_file()?.set_len(3).map_err(ApplyError::io("truncate", Kind::Shm))?;
+        self.invalidate(Kind::Shm, 0..u64::MAX)
+    }
+
+    fn shm_file(&self) -> Result<File, ApplyError> {
+        if self.paths.maps_backing_shm { self.open_backing(Kind::Shm) } else { self.open_in_mount(Kind::Shm) }
     }
 
     /// Puts bytes that were written to a backing file into the kernel's cache, or has them forgotten there.

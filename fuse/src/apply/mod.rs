@@ -6,6 +6,8 @@
 //!
 //! Locks are taken through the daemon's own mount, where SQLite takes its locks; data is written to the backing files;
 //! the kernel is then told what it must forget ([`Kernel`]). None of this may run on a thread that serves the kernel.
+//! Nothing of the mount is ever mapped into the daemon: the kernel waits for the threads that serve it while it unmaps
+//! such a file, and they for the kernel to be done with the daemon's memory.
 
 mod applier;
 mod change;
@@ -20,11 +22,13 @@ mod kernel;
 mod ofd_lock;
 mod page_count;
 mod paths;
+mod shm_bytes;
 mod shm_lock;
 mod shm_map;
 mod wal_attach;
 mod wal_batch;
 mod wal_index;
+mod wal_index_block;
 mod wal_scan;
 mod wal_writer;
 mod write_lock;

@@ -7,7 +7,6 @@ use litefs_core::sqlite::wal_index::Header;
 use super::ApplyError;
 use super::applier::{Applier, read_header};
 use super::shm_lock::ShmLock;
-use super::shm_map::ShmMap;
 use super::wal_index::WalIndex;
 
 impl Applier {
@@ -33,10 +32,8 @@ impl Applier {
         }
         // A writer is a reader first, so the WAL and the file stay as they are from here on.
         let Some(_nobody_reads) = shm.all_readers().map_err(lock())? else { return Ok(false) };
-        let map =
-            ShmMap::new(self.context.open_shm_to_map()?, 1).map_err(ApplyError::errno("map", Kind::Shm))?;
-        let index = WalIndex::new(map);
-        let found = index.header().filter(lacks_page_count);
+        let index = WalIndex::new(self.context.open_shm()?);
+        let found = index.header()?.filter(lacks_page_count);
         let database = self.context.open_backing(Kind::Database)?;
         let page_size = read_header(&database)?.filter(DatabaseHeader::is_wal).map(|header| header.page_size);
         let (Some(found), Some(page_size), 0) = (found, page_size, self.context.backing_len(Kind::Wal)?)
@@ -46,7 +43,7 @@ impl Applier {
         let len = self.context.backing_len(Kind::Database)?;
         let page_count = u32::try_from(len / u64::from(page_size.get())).unwrap_or(0);
         let change = found.change.wrapping_add(1);
-        index.publish(&Header { change, page_size: Some(page_size), page_count, ..found });
+        index.publish(&Header { change, page_size: Some(page_size), page_count, ..found })?;
         Ok(true)
     }
 }

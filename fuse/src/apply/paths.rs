@@ -16,11 +16,11 @@ pub struct Files {
 /// The files of one database as programs see them and as the daemon stores them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Paths {
-    /// In the mount. Opened for locks only, and to see what length programs see.
+    /// In the mount. Opened for locks only, and for the wal-index where it is in the kernel's cache.
     pub mount: Files,
-    /// On the real disk. All data is read and written here.
+    /// On the real disk. All other data is read and written here.
     pub backing: Files,
-    /// The wal-index to map: the backing one, except where the mount cannot pass its mappings through to the backing
-    /// file. Such a mapping of the daemon's own mount must be gone before unmounting: detach first.
-    pub shm_to_map: PathBuf,
+    /// Whether programs that map the wal-index in the mount map the backing file, as they do with passthrough. Else they
+    /// map the kernel's cache of the file in the mount.
+    pub maps_backing_shm: bool,
 }

@@ -9,7 +9,6 @@ use litefs_core::sqlite::wal_index::Header;
 use super::context::{Context, FileIdentity, random};
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
-use super::shm_map::ShmMap;
 use super::wal_index::{NOT_USED, WalIndex};
 use super::wal_scan::{self, WalScan};
 use super::wal_writer::{PAUSE_AT, WalWriter};
@@ -37,7 +36,7 @@ impl WalWriter {
         if !writer || !deadline.wait_for(|| shm.checkpoint()).map_err(lock("lock", Kind::Shm))? {
             return Err(ApplyError::Busy(Lock::Write));
         }
-        let map = ShmMap::new(context.open_shm_to_map()?, 1).map_err(lock("map", Kind::Shm))?;
+        let index = WalIndex::new(context.open_shm()?);
         let wal = context.open_backing(Kind::Wal)?;
         if context.database_identity()? != Some(database) {
             // These are the files of another database, whose locks are not held.
@@ -45,7 +44,6 @@ impl WalWriter {
         }
         let wal_len = wal.metadata().map_err(ApplyError::io("look at", Kind::Wal))?.len();
         let published = Header::default();
-        let index = WalIndex::new(map);
         let mut writer = Self {
             shm,
             index,
@@ -66,7 +64,7 @@ impl WalWriter {
 
     /// Takes over what is published, if it agrees with the WAL.
     fn adopt(&mut self) -> Result<bool, ApplyError> {
-        let Some(header) = self.index.header() else { return Ok(false) };
+        let Some(header) = self.index.header()? else { return Ok(false) };
         if header.max_frame > 0 {
             let found = wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))?;
             let Some(generation) = found.filter(|found| {
@@ -88,7 +86,7 @@ impl WalWriter {
             if !agrees {
                 return Ok(false);
             }
-            self.index.reserve(header.max_frame).map_err(ApplyError::errno("map", Kind::Shm))?;
+            self.index.reserve(header.max_frame)?;
             self.generation = Some(generation);
         }
         self.published = header;
@@ -127,21 +125,20 @@ impl WalWriter {
             }
             pages.truncate(header.max_frame as usize);
         }
-        if self.index.reserve(header.max_frame.max(1)).map_err(ApplyError::errno("grow", Kind::Shm))? {
+        if self.index.reserve(header.max_frame.max(1))? {
             context.resized(Kind::Shm)?;
         }
-        self.index.rebuild(&pages);
-        self.index.forget_checkpoint(header.max_frame);
+        self.index.rebuild(&pages)?;
+        self.index.forget_checkpoint(header.max_frame)?;
         for mark in 1..=4 {
             if let Some(_alone) = self.shm.readers(mark).map_err(lock())? {
                 let first = mark == 1 && header.max_frame > 0;
-                self.index.set_mark(mark, if first { header.max_frame } else { NOT_USED });
+                self.index.set_mark(mark, if first { header.max_frame } else { NOT_USED })?;
             }
         }
         drop(recovering);
         self.generation = generation.filter(|_| header.max_frame > 0);
-        self.publish(header);
-        Ok(())
+        self.publish(header)
     }
 
     /// Publishes the transactions that are whole in the WAL after those that are published.
@@ -179,13 +176,10 @@ impl WalWriter {
         next.byte_order = generation.byte_order;
         next.salt = generation.salt;
         self.reserve(context, next.max_frame)?;
-        for (frame, page) in (self.frames() + 1..).zip(&pages[..committed]) {
-            self.index.append(frame, *page)?;
-        }
+        self.index.append(self.frames() + 1, &pages[..committed])?;
         self.generation = Some(generation);
         self.found_unpublished = true;
-        self.publish(next);
-        Ok(())
+        self.publish(next)
     }
 }
 
@@ -193,9 +187,7 @@ impl WalWriter {
 fn join(context: &Context, shm: &ShmLock) -> Result<bool, ApplyError> {
     let lock = || ApplyError::errno("lock", Kind::Shm);
     if shm.only_user().map_err(lock())? {
-        // The length that SQLite uses too: not empty, and too short to be taken for valid.
-        context.open_shm_to_map()?.set_len(3).map_err(ApplyError::io("truncate", Kind::Shm))?;
-        context.invalidate(Kind::Shm, 0..u64::MAX)?;
+        context.reset_shm()?;
     }
     shm.user().map_err(lock())
 }

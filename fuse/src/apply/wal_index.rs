@@ -1,12 +1,13 @@
 use core::sync::atomic::{Ordering, fence};
 
 use litefs_core::sqlite::wal_index::{
-    self, ATTEMPTED_OFFSET, BACKFILL_OFFSET, BLOCK_BYTES, Header, MARK_NOT_USED, MARKS_OFFSET, SLOTS,
+    self, ATTEMPTED_OFFSET, BACKFILL_OFFSET, HEADER_LEN, Header, MARK_NOT_USED, MARKS_OFFSET,
 };
-use litefs_core::{Errno, PageNumber};
+use litefs_core::{Errno, File as Kind, PageNumber};
 
 use super::ApplyError;
-use super::shm_map::ShmMap;
+use super::shm_bytes::ShmBytes;
+use super::wal_index_block::Block;
 
 /// The wal-index: which frame of the WAL has the newest version of a page, and what is published to readers.
 ///
@@ -15,171 +16,148 @@ use super::shm_map::ShmMap;
 /// (WAL-mode file format 2).
 #[derive(Debug)]
 pub(super) struct WalIndex {
-    map: ShmMap,
+    bytes: ShmBytes,
+    /// The block that the last frame went to, as it is in the file.
+    last: Option<Block>,
 }
 
 impl WalIndex {
-    pub(super) fn new(map: ShmMap) -> Self {
-        Self { map }
+    pub(super) fn new(bytes: ShmBytes) -> Self {
+        Self { bytes, last: None }
     }
 
     /// The header, if one is completely written.
-    pub(super) fn header(&self) -> Option<Header> {
-        let first = self.header_copy(0);
-        fence(Ordering::SeqCst);
-        let second = self.header_copy(1);
-        if first == second { Header::decode(&first) } else { None }
+    pub(super) fn header(&self) -> Result<Option<Header>, ApplyError> {
+        let mut copies = [[0; HEADER_LEN]; 2];
+        for (number, copy) in copies.iter_mut().enumerate() {
+            self.bytes.read(number * HEADER_LEN, copy).map_err(reading())?;
+            fence(Ordering::SeqCst);
+        }
+        let [first, second] = copies;
+        Ok(if first == second { Header::decode(&first) } else { None })
     }
 
     /// Shows `header` to readers.
     ///
     /// They read the first copy, then the second, and start over where the two differ.
-    pub(super) fn publish(&self, header: &Header) {
-        let bytes = header.encode();
-        fence(Ordering::SeqCst);
-        for copy in [1, 0] {
-            let (words, _) = bytes.as_chunks::<4>();
-            for (index, word) in words.iter().enumerate() {
-                let offset = copy * wal_index::HEADER_LEN + index * 4;
-                self.map.word(offset).store(native(*word), Ordering::Relaxed);
-            }
+    pub(super) fn publish(&self, header: &Header) -> Result<(), ApplyError> {
+        let copy = header.encode();
+        for number in [1, 0] {
             fence(Ordering::SeqCst);
+            self.bytes.write(number * HEADER_LEN, &copy).map_err(writing())?;
         }
+        fence(Ordering::SeqCst);
+        Ok(())
     }
 
     /// Frames that are in the database file.
-    pub(super) fn backfilled(&self) -> u32 {
-        self.map.word(BACKFILL_OFFSET).load(Ordering::Acquire)
+    pub(super) fn backfilled(&self) -> Result<u32, ApplyError> {
+        self.load(BACKFILL_OFFSET)
     }
 
     /// Says that the frames up to `frame` are in the database file.
-    pub(super) fn set_backfilled(&self, frame: u32) {
-        self.map.word(BACKFILL_OFFSET).store(frame, Ordering::Release);
+    pub(super) fn set_backfilled(&self, frame: u32) -> Result<(), ApplyError> {
+        self.store(BACKFILL_OFFSET, frame)
     }
 
     /// Says that the frames up to `frame` may be in the database file in part.
-    pub(super) fn set_attempted(&self, frame: u32) {
-        self.map.word(ATTEMPTED_OFFSET).store(frame, Ordering::Release);
+    pub(super) fn set_attempted(&self, frame: u32) -> Result<(), ApplyError> {
+        self.store(ATTEMPTED_OFFSET, frame)
     }
 
     /// The last frame that readers who hold mark `number`, 1 to 4, may look at.
-    pub(super) fn mark(&self, number: u64) -> u32 {
-        self.map.word(mark_offset(number)).load(Ordering::Acquire)
+    pub(super) fn mark(&self, number: u64) -> Result<u32, ApplyError> {
+        self.load(mark_offset(number))
     }
 
     /// Moves mark `number`, whose lock the caller holds alone.
-    pub(super) fn set_mark(&self, number: u64, frame: u32) {
-        self.map.word(mark_offset(number)).store(frame, Ordering::Release);
+    pub(super) fn set_mark(&self, number: u64, frame: u32) -> Result<(), ApplyError> {
+        self.store(mark_offset(number), frame)
     }
 
     /// What a checkpoint left behind does not count any more: no frame of the WAL is in the database file.
-    pub(super) fn forget_checkpoint(&self, attempted: u32) {
-        self.set_backfilled(0);
-        self.set_attempted(attempted);
-        self.set_mark(0, 0);
+    pub(super) fn forget_checkpoint(&self, attempted: u32) -> Result<(), ApplyError> {
+        self.set_backfilled(0)?;
+        self.set_attempted(attempted)?;
+        self.set_mark(0, 0)
     }
 
     /// Makes room for `frame` and those before it; true when the file had to be grown.
-    pub(super) fn reserve(&mut self, frame: u32) -> Result<bool, Errno> {
-        self.map.grow(wal_index::block_of(frame) + 1)
+    pub(super) fn reserve(&mut self, frame: u32) -> Result<bool, ApplyError> {
+        let blocks = wal_index::block_of(frame) + 1;
+        self.bytes.grow(blocks).map_err(ApplyError::errno("grow", Kind::Shm))
     }
 
     /// The page in a frame.
-    pub(super) fn page_of(&self, frame: u32) -> Option<PageNumber> {
-        PageNumber::new(self.map.word(wal_index::page_offset(frame)).load(Ordering::Relaxed))
+    pub(super) fn page_of(&self, frame: u32) -> Result<Option<PageNumber>, ApplyError> {
+        self.load(wal_index::page_offset(frame)).map(PageNumber::new)
     }
 
-    /// Adds the frame after the last one added. Readers do not see it until a header says so.
-    pub(super) fn append(&self, frame: u32, page: PageNumber) -> Result<(), ApplyError> {
-        let block = wal_index::block_of(frame);
-        let number = frame - wal_index::first_frame(block) + 1;
-        if number == 1 {
-            self.clear_block(block);
-        } else if self.page_of(frame).is_some() {
-            self.clear_after(frame - 1);
+    /// Adds the pages of frames from `first` on, which comes after the last one added, in room reserved before.
+    /// Readers do not see them until a header says so.
+    pub(super) fn append(&mut self, first: u32, pages: &[PageNumber]) -> Result<(), ApplyError> {
+        let mut first = first;
+        let mut rest = pages;
+        while !rest.is_empty() {
+            let block = wal_index::block_of(first);
+            let index = (first - wal_index::first_frame(block)) as usize;
+            let (here, after) = rest.split_at(rest.len().min(wal_index::frames_in(block) - index));
+            let mut last = match self.last.take().filter(|last| last.number() == block) {
+                Some(last) => last,
+                None => Block::read(&self.bytes, block).map_err(reading())?,
+            };
+            self.append_to(&mut last, index, here)?;
+            self.last = Some(last);
+            first += here.len() as u32;
+            rest = after;
         }
-        let slots = wal_index::slots_offset(block);
-        let first = wal_index::slot_of(page);
-        let free = (0..SLOTS)
-            .map(|step| slots + (first + step) % SLOTS * 2)
-            .find(|offset| self.map.half_word(*offset).load(Ordering::Relaxed) == 0)
-            .ok_or(ApplyError::WalIndex { block, frame })?;
-        let number = u16::try_from(number).map_err(|_| ApplyError::WalIndex { block, frame })?;
-        self.map.word(wal_index::page_offset(frame)).store(page.get(), Ordering::Relaxed);
-        // A reader that finds the frame in its slot must find the page too.
-        self.map.half_word(free).store(number, Ordering::Release);
         Ok(())
+    }
+
+    /// Adds pages to a block from the frame at `index` on.
+    fn append_to(&self, block: &mut Block, index: usize, pages: &[PageNumber]) -> Result<(), ApplyError> {
+        if index == 0 || block.has(index) {
+            block.truncate(index);
+            block.write(&self.bytes).map_err(writing())?;
+        }
+        let mut slots = Vec::with_capacity(pages.len());
+        for (index, page) in (index..).zip(pages) {
+            slots.push(block.add(index, *page).ok_or(ApplyError::WalIndex {
+                block: block.number(),
+                frame: wal_index::first_frame(block.number()) + index as u32,
+            })?);
+        }
+        let (Some(first), Some(last)) = (slots.iter().min(), slots.iter().max()) else { return Ok(()) };
+        block.write_part(&self.bytes, index..index + pages.len(), *first..last + 1).map_err(writing())
     }
 
     /// Rebuilds the index for frames with these pages, the first of which is frame 1, in room reserved before.
     ///
-    /// Readers may be looking at frames that stay: a word that is right already is not touched.
-    pub(super) fn rebuild(&self, pages: &[PageNumber]) {
+    /// Readers may be looking at frames that stay.
+    pub(super) fn rebuild(&mut self, pages: &[PageNumber]) -> Result<(), ApplyError> {
+        self.last = None;
         let mut rest = pages;
-        for block in 0..self.map.blocks() {
-            let (here, after) = rest.split_at(rest.len().min(wal_index::frames_in(block)));
+        for number in 0..self.bytes.blocks() {
+            let (here, after) = rest.split_at(rest.len().min(wal_index::frames_in(number)));
             rest = after;
-            self.rebuild_block(block, here);
+            let mut block = Block::empty(number);
+            for (index, page) in here.iter().enumerate() {
+                // Twice as many slots as frames: there is always a free one.
+                block.add(index, *page);
+            }
+            block.write(&self.bytes).map_err(writing())?;
         }
+        Ok(())
     }
 
-    fn rebuild_block(&self, block: usize, pages: &[PageNumber]) {
-        let mut slots = [0u16; SLOTS];
-        for (number, page) in (1..).zip(pages) {
-            let first = wal_index::slot_of(*page);
-            // Twice as many slots as frames: there is always a free one.
-            let free = (0..SLOTS).map(|step| (first + step) % SLOTS).find(|slot| slots[*slot] == 0);
-            if let Some(slot) = free {
-                slots[slot] = number;
-            }
-        }
-        let first = wal_index::page_offset(wal_index::first_frame(block));
-        for index in 0..wal_index::frames_in(block) {
-            let page = pages.get(index).map_or(0, |page| page.get());
-            let word = self.map.word(first + index * 4);
-            if word.load(Ordering::Relaxed) != page {
-                word.store(page, Ordering::Relaxed);
-            }
-        }
-        for (slot, number) in slots.iter().enumerate() {
-            let half_word = self.map.half_word(wal_index::slots_offset(block) + slot * 2);
-            if half_word.load(Ordering::Relaxed) != *number {
-                half_word.store(*number, Ordering::Release);
-            }
-        }
+    fn load(&self, offset: usize) -> Result<u32, ApplyError> {
+        let mut word = [0; 4];
+        self.bytes.read(offset, &mut word).map_err(reading())?;
+        Ok(u32::from_le_bytes(word))
     }
 
-    fn clear_block(&self, block: usize) {
-        let start = wal_index::page_offset(wal_index::first_frame(block));
-        for offset in (start..(block + 1) * BLOCK_BYTES).step_by(4) {
-            self.map.word(offset).store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Removes what a writer that gave up left after `last` in the block of that frame.
-    fn clear_after(&self, last: u32) {
-        let block = wal_index::block_of(last);
-        let keep = last - wal_index::first_frame(block) + 1;
-        for slot in 0..SLOTS {
-            let half_word = self.map.half_word(wal_index::slots_offset(block) + slot * 2);
-            if u32::from(half_word.load(Ordering::Relaxed)) > keep {
-                half_word.store(0, Ordering::Relaxed);
-            }
-        }
-        let start = wal_index::page_offset(last) + 4;
-        for offset in (start..wal_index::slots_offset(block)).step_by(4) {
-            self.map.word(offset).store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn header_copy(&self, copy: usize) -> [u8; wal_index::HEADER_LEN] {
-        let mut bytes = [0; wal_index::HEADER_LEN];
-        let (words, _) = bytes.as_chunks_mut::<4>();
-        for (index, word) in words.iter_mut().enumerate() {
-            let offset = copy * wal_index::HEADER_LEN + index * 4;
-            *word = bytes_of(self.map.word(offset).load(Ordering::Relaxed));
-        }
-        bytes
+    fn store(&self, offset: usize, word: u32) -> Result<(), ApplyError> {
+        self.bytes.write(offset, &word.to_le_bytes()).map_err(writing())
     }
 }
 
@@ -190,41 +168,68 @@ fn mark_offset(number: u64) -> usize {
     MARKS_OFFSET + number as usize * 4
 }
 
-/// The wal-index is in the byte order of the machine, which for this program is little-endian.
-fn native(bytes: [u8; 4]) -> u32 {
-    u32::from_le_bytes(bytes)
+fn reading() -> impl FnOnce(Errno) -> ApplyError {
+    ApplyError::errno("read", Kind::Shm)
 }
 
-fn bytes_of(word: u32) -> [u8; 4] {
-    word.to_le_bytes()
+fn writing() -> impl FnOnce(Errno) -> ApplyError {
+    ApplyError::errno("write", Kind::Shm)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn page(number: u32) -> PageNumber {
+        PageNumber::new(number).unwrap()
+    }
+
+    fn index() -> WalIndex {
+        WalIndex::new(ShmBytes::new(tempfile::tempfile().unwrap(), true, 1).unwrap())
+    }
+
     #[test]
     fn frames_of_writers_that_gave_up_do_not_fill_the_index() {
-        let index = WalIndex::new(ShmMap::new(tempfile::tempfile().unwrap(), 1).unwrap());
-        let page = |number| PageNumber::new(number).unwrap();
-        index.append(1, page(1)).unwrap();
+        let mut index = index();
+        index.append(1, &[page(1)]).unwrap();
         for attempt in 1..=4 {
-            for frame in 2..=wal_index::frames_in(0) as u32 {
-                index.append(frame, page(attempt * 10_000 + frame)).unwrap();
-            }
+            let pages: Vec<_> =
+                (2..=wal_index::frames_in(0) as u32).map(|frame| page(attempt * 10_000 + frame)).collect();
+            index.append(2, &pages).unwrap();
         }
-        assert_eq!(index.page_of(1), Some(page(1)));
-        assert_eq!(index.page_of(2), Some(page(40_002)));
+        assert_eq!(index.page_of(1).unwrap(), Some(page(1)));
+        assert_eq!(index.page_of(2).unwrap(), Some(page(40_002)));
+    }
+
+    #[test]
+    fn appended_frames_are_found_as_rebuilt_ones_are() {
+        let pages: Vec<_> = (0..10_000).map(|frame| page(frame * frame % 7001 + 1)).collect();
+        let (mut appended, mut rebuilt) = (index(), index());
+        for index in [&mut appended, &mut rebuilt] {
+            assert!(index.reserve(10_000).unwrap());
+        }
+        let mut first = 1;
+        for pages in pages.chunks(37) {
+            appended.append(first, pages).unwrap();
+            first += pages.len() as u32;
+        }
+        rebuilt.rebuild(&pages).unwrap();
+        let bytes = |index: &WalIndex| {
+            let mut bytes = vec![0; index.bytes.blocks() * wal_index::BLOCK_BYTES];
+            index.bytes.read(0, &mut bytes).unwrap();
+            bytes
+        };
+        assert!(bytes(&appended) == bytes(&rebuilt));
     }
 
     #[test]
     fn header_that_is_half_written_is_not_taken() {
-        let index = WalIndex::new(ShmMap::new(tempfile::tempfile().unwrap(), 1).unwrap());
-        assert_eq!(index.header(), None);
+        let index = index();
+        assert_eq!(index.header().unwrap(), None);
         let header = Header { change: 7, max_frame: 3, ..Header::default() };
-        index.publish(&header);
-        assert_eq!(index.header(), Some(header));
-        index.map.word(8).store(8, Ordering::Relaxed);
-        assert_eq!(index.header(), None);
+        index.publish(&header).unwrap();
+        assert_eq!(index.header().unwrap(), Some(header));
+        index.store(8, 8).unwrap();
+        assert_eq!(index.header().unwrap(), None);
     }
 }

@@ -117,16 +117,8 @@ impl WalWriter {
         self.reserve(context, max_frame)?;
         let commit_at = batch.commit(commit);
         let end = batch.start + batch.bytes.len() as u64;
-        let published = self.write(context, &mut batch).and_then(|()| {
-            let first = self.frames() + 1;
-            (first..).zip(&batch.frames).try_for_each(|(frame, (page, _))| self.index.append(frame, *page))
-        });
-        if let Err(error) = published {
-            self.withdraw(context, commit_at);
-            return Err(error);
-        }
-        self.generation = Some(batch.header);
-        self.publish(Header {
+        let pages: Vec<_> = batch.frames.iter().map(|(page, _)| *page).collect();
+        let header = Header {
             change: self.published.change.wrapping_add(1),
             byte_order: batch.header.byte_order,
             page_size: Some(batch.header.page_size),
@@ -134,14 +126,24 @@ impl WalWriter {
             page_count: commit,
             frame_checksum: batch.chain,
             salt: batch.header.salt,
-        });
+        };
+        let published = self
+            .write(context, &mut batch)
+            .and_then(|()| self.index.append(self.frames() + 1, &pages))
+            .and_then(|()| self.publish(header));
+        if let Err(error) = published {
+            self.withdraw(context, commit_at);
+            return Err(error);
+        }
+        self.generation = Some(batch.header);
         Ok(Applied::Wal { header: batch.header, frames: batch.frames, end, chain: batch.chain })
     }
 
     /// Shows `header` to readers.
-    pub(super) fn publish(&mut self, header: Header) {
-        self.index.publish(&header);
+    pub(super) fn publish(&mut self, header: Header) -> Result<(), ApplyError> {
+        self.index.publish(&header)?;
         self.published = header;
+        Ok(())
     }
 
     /// The WAL was begun again: readers were shown `header`, and no frame counts.
@@ -171,13 +173,13 @@ impl WalWriter {
 
     /// Reads a page as readers see it now.
     fn read_page(&self, database: &File, page: PageNumber, content: &mut [u8]) -> Result<(), ApplyError> {
-        match (1..=self.frames()).rev().find(|frame| self.index.page_of(*frame) == Some(page)) {
-            Some(frame) => self.read_frame(frame, content),
-            None => {
-                let offset = u64::from(page.get() - 1) * content.len() as u64;
-                database.read_exact_at(content, offset).map_err(ApplyError::io("read", Kind::Database))
+        for frame in (1..=self.frames()).rev() {
+            if self.index.page_of(frame)? == Some(page) {
+                return self.read_frame(frame, content);
             }
         }
+        let offset = u64::from(page.get() - 1) * content.len() as u64;
+        database.read_exact_at(content, offset).map_err(ApplyError::io("read", Kind::Database))
     }
 
     /// Reads the page in a frame.
@@ -255,7 +257,7 @@ impl WalWriter {
     }
 
     pub(super) fn reserve(&mut self, context: &Context, frame: u32) -> Result<(), ApplyError> {
-        if self.index.reserve(frame).map_err(ApplyError::errno("grow", Kind::Shm))? {
+        if self.index.reserve(frame)? {
             context.resized(Kind::Shm)?;
         }
         Ok(())

@@ -125,7 +125,7 @@ impl Replica {
 fn applier(dir: &Path, kernel_fails: &Arc<AtomicBool>) -> Applier {
     let file = |suffix: &str| dir.join(format!("db{suffix}"));
     let files = Files { database: file(""), journal: file("-journal"), wal: file("-wal"), shm: file("-shm") };
-    let paths = Paths { mount: files.clone(), shm_to_map: files.shm.clone(), backing: files };
+    let paths = Paths { mount: files.clone(), maps_backing_shm: true, backing: files };
     Applier::new(paths, Box::new(NoCache { fails: Arc::clone(kernel_fails) }))
 }
 
