@@ -54,7 +54,16 @@ pub enum DataDirError {
 pub struct DataDir {
     path: PathBuf,
     /// The directory itself, locked for as long as the node runs.
-    _lock: fs::File,
+    lock: fs::File,
+}
+
+impl Drop for DataDir {
+    /// A process that was just forked off, and has not begun its own program yet, has the file open too.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!("cannot unlock {}: {error}", self.path.display());
+        }
+    }
 }
 
 impl DataDir {
@@ -91,7 +100,7 @@ impl DataDir {
         let _ = fs::remove_file(path.join("id"));
         let probe = path.join("clusterid.tmp");
         fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(at(&probe))?;
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        Ok(Self { path: path.to_path_buf(), lock })
     }
 
     /// The directory.
@@ -170,5 +179,20 @@ impl DataDir {
         }
         sync_directory(&self.path.join("dbs")).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_is_free_again_although_a_process_that_was_forked_off_has_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse { .. })));
+        let _inherited = data_dir.lock.try_clone().unwrap();
+        drop(data_dir);
+        DataDir::open(dir.path()).unwrap();
     }
 }
