@@ -40,7 +40,11 @@ impl Locks {
         self.levels.values().any(|level| *level >= Level::Reserved)
     }
 
-    /// Raises the level of `holder`. A refusal to be exclusive leaves it pending.
+    /// Raises the level of `holder`. A refusal to be exclusive leaves a writer pending.
+    ///
+    /// It leaves a reader what it was, other than under Unix: with `locking_mode = EXCLUSIVE`, SQLite does not give up the
+    /// pending lock when a hot journal cannot be rolled back because of other readers. At its next try it takes that lock
+    /// for one of a living writer, leaves the journal alone, and writes over what was to be rolled back.
     pub(crate) fn raise(&mut self, holder: Holder, wanted: Level) -> bool {
         let current = self.level(holder);
         if wanted <= current {
@@ -55,7 +59,9 @@ impl Locks {
                 if highest >= Level::Reserved {
                     return false;
                 }
-                self.levels.insert(holder, Level::Pending);
+                if current >= Level::Reserved {
+                    self.levels.insert(holder, Level::Pending);
+                }
                 highest == Level::Unlocked
             }
         };
