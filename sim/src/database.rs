@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(crate) struct Database {
     /// The locks on the database file and on the wal-index.
     pub(crate) locks: RefCell<Locks>,
     shm: RefCell<Option<Rc<Shm>>>,
+    /// Who has the wal-index mapped.
+    mapped: RefCell<BTreeSet<Holder>>,
     /// The process of each open handle of the database file.
     open: RefCell<BTreeMap<Holder, u64>>,
     next_holder: Cell<Holder>,
@@ -49,6 +51,7 @@ impl Database {
             served: Cell::default(),
             locks: RefCell::default(),
             shm: RefCell::default(),
+            mapped: RefCell::default(),
             open: RefCell::default(),
             next_holder: Cell::new(1),
             passthrough_allowed,
@@ -205,7 +208,8 @@ impl Database {
     }
 
     /// The wal-index, made now if nobody has it mapped.
-    pub(crate) fn map_shm(&self) -> Rc<Shm> {
+    pub(crate) fn map_shm(&self, holder: Holder) -> Rc<Shm> {
+        self.mapped.borrow_mut().insert(holder);
         Rc::clone(self.shm.borrow_mut().get_or_insert_default())
     }
 
@@ -215,16 +219,17 @@ impl Database {
     }
 
     /// Somebody gave up the wal-index. It ends with its last user.
-    pub(crate) fn unmapped_shm(&self) {
-        self.shm.borrow_mut().take_if(|shm| Rc::strong_count(shm) == 1);
+    pub(crate) fn unmapped_shm(&self, holder: Holder) {
+        let mut mapped = self.mapped.borrow_mut();
+        // Whoever maps a wal-index that nobody else has mapped starts a new one.
+        if mapped.remove(&holder) && mapped.is_empty() {
+            self.shm.take();
+        }
     }
 
     fn forget(&self, holder: Holder) {
         self.open.borrow_mut().remove(&holder);
         self.locks.borrow_mut().release_all(holder);
-        // Whoever maps a wal-index that nobody else has mapped starts a new one.
-        if self.open.borrow().is_empty() {
-            self.shm.take();
-        }
+        self.unmapped_shm(holder);
     }
 }

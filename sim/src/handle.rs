@@ -208,17 +208,17 @@ impl Handle {
     /// The address of a region of the wal-index, null if there is none.
     pub(crate) fn map_region(&self, region: usize, extend: bool) -> Result<*mut u64, Errno> {
         self.node.maybe_pause(self.process)?;
-        let Target::Governed { database, shm, .. } = &self.target else { return Err(Errno::EINVAL) };
+        let Target::Governed { database, shm, holder, .. } = &self.target else { return Err(Errno::EINVAL) };
         let mut shm = shm.borrow_mut();
-        Ok(shm.get_or_insert_with(|| database.map_shm()).region(region, extend))
+        Ok(shm.get_or_insert_with(|| database.map_shm(*holder)).region(region, extend))
     }
 
     /// Gives up the wal-index.
     pub(crate) fn unmap(&self) {
-        if let Target::Governed { database, shm, .. } = &self.target
+        if let Target::Governed { database, shm, holder, .. } = &self.target
             && shm.take().is_some()
         {
-            database.unmapped_shm();
+            database.unmapped_shm(*holder);
         }
     }
 

@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use litefs_core::{Errno, Now};
@@ -42,8 +42,8 @@ pub(crate) struct Node {
     /// Something failed after a commit, which SQLite takes for a failed commit.
     commit_seems_failed: Cell<bool>,
     databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
-    /// Shared memory as it was when a process died whose statement runs on to its end.
-    kept_shm: RefCell<Vec<(Rc<Shm>, ShmContent)>>,
+    /// Shared memory as it was when a process died whose statement runs on to its end. It is not in use because of that.
+    kept_shm: RefCell<Vec<(Weak<Shm>, ShmContent)>>,
 }
 
 /// A process, and the life of the node it belongs to. Whatever it does after its end fails and touches nothing.
@@ -231,13 +231,15 @@ impl Node {
         }
         let databases = self.databases();
         let shms = databases.iter().filter_map(|database| database.shm());
-        *self.kept_shm.borrow_mut() = shms.map(|shm| (Rc::clone(&shm), shm.content())).collect();
+        *self.kept_shm.borrow_mut() = shms.map(|shm| (Rc::downgrade(&shm), shm.content())).collect();
     }
 
     /// Takes back what a dead process did to shared memory.
     pub(crate) fn restore_shm(&self) {
         for (shm, content) in self.kept_shm.take() {
-            shm.restore(content);
+            if let Some(shm) = shm.upgrade() {
+                shm.restore(content);
+            }
         }
     }
 
