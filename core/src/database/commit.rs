@@ -122,6 +122,27 @@ impl Database {
         Ok(effects)
     }
 
+    /// A write to the beginning of the journal. Where it stands over a hot one, nobody will roll that one's transaction
+    /// back any more, so it is committed. SQLite leaves such a journal when it finds that its super-journal is gone: it
+    /// ends a journal in place only if it has read from it.
+    pub(super) fn begin_journal_replaced<V: View>(
+        &mut self,
+        view: &V,
+        now: Now,
+    ) -> Result<Vec<Effect>, Errno> {
+        let may_differ = self.rollback.is_dirty() || self.unseen_writes;
+        if !may_differ || !JournalReader::of_database(view)?.is_hot() {
+            return Ok(alloc::vec![Effect::Perform]);
+        }
+        let Some(commit) = self.compare(view, now)?.changed() else {
+            return Ok(alloc::vec![Effect::Perform]);
+        };
+        let mut effects = Vec::from(append_unjournaled(&commit));
+        effects.push(Effect::Perform);
+        self.staged = Staged::JournalReplaced(Box::new(commit));
+        Ok(effects)
+    }
+
     /// Whether the journal says that its transaction spans several databases. Such a transaction is committed by the end
     /// of their common super-journal, before that of each journal (SQLite file format 3).
     fn names_super_journal<V: View>(&self, view: &V) -> Result<bool, Errno> {

@@ -57,6 +57,9 @@ enum Staged {
     JournalSynced,
     /// The operation that ends a transaction in rollback mode, and the transaction if anything changed.
     JournalEnd(Option<Box<Commit>>),
+    /// The first bytes of a journal that was not ended are written over, which ends its transaction, if it changed
+    /// anything, and begins another.
+    JournalReplaced(Box<Commit>),
     /// Changes made without a journal, as one transaction if there are any.
     Unjournaled(Option<Box<Commit>>),
     /// The database is gone.
@@ -396,6 +399,11 @@ impl Database {
                     self.commit(*commit);
                 }
             }
+            Staged::JournalReplaced(commit) => {
+                self.rollback.end();
+                self.rollback.journal_active = true;
+                self.commit(*commit);
+            }
             Staged::Unjournaled(commit) => {
                 self.rollback.end();
                 if let Some(commit) = commit {
@@ -428,6 +436,7 @@ impl Database {
         let logged = matches!(
             staged,
             Staged::JournalEnd(Some(_))
+                | Staged::JournalReplaced(_)
                 | Staged::Unjournaled(Some(_))
                 | Staged::WalHeader(_, Some(_))
                 | Staged::Dropped(Some(_))
