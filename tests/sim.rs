@@ -72,7 +72,7 @@ const SOMETIMES: [&str; 16] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 30] = [
+const REGRESSIONS: [(u64, &str); 31] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -105,6 +105,10 @@ const REGRESSIONS: [(u64, &str); 30] = [
     ),
     (705_684, "pages written past the daemon by a program that died in a transaction are not compared"),
     (719_098, "zeros that a loss of power left are taken for the name of a super-journal"),
+    (
+        1_005_202,
+        "a transaction whose super-journal is gone is lost with the journal that the next one writes over",
+    ),
     (316_369, "the WAL's old header comes back, and its transactions are captured again"),
 ];
 

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use litefs_core::File;
 use rusqlite::{Connection, Error, ErrorCode, params};
 
 use crate::content_check;
@@ -277,7 +278,16 @@ impl Client {
     fn vacuum(&mut self, connection: &Connection) -> Result<(), Error> {
         if self.rng.percent(30) {
             let size = self.rng.pick(&[512, 1024, 4096, 8192]);
-            connection.execute_batch(&format!("PRAGMA page_size = {size}"))?;
+            let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?;
+            let has_wal = self.node.databases().iter().any(|database| {
+                let wal = self.node.disk().len(&database.path(File::Wal));
+                wal.is_some_and(|len| len > 0)
+            });
+            // SQLite itself damages a database whose page size changes while it goes on with a WAL that it could not
+            // remove when it left WAL mode.
+            if mode == "wal" || !has_wal {
+                connection.execute_batch(&format!("PRAGMA page_size = {size}"))?;
+            }
         }
         connection.execute_batch("VACUUM")
     }
