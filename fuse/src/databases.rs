@@ -73,6 +73,12 @@ pub trait DatabaseFiles: Debug + Send + Sync {
     /// [`Errno::ENOENT`] where the file is missing, else what the disk answered.
     fn backing(&self, file: File) -> Result<fs::File, Errno>;
 
+    /// Makes the file of the WAL at least `len` bytes long, if there is a WAL.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn extend_wal(&self, len: u64) -> Result<(), Errno>;
+
     /// The last transaction.
     fn position(&self) -> Position;
 

@@ -106,6 +106,7 @@ impl Engine {
             Task::Append => driver.append_pending(),
             Task::Sync => driver.append_pending().and_then(|()| driver.sync_log()),
             Task::Save => driver.save(),
+            Task::ExtendWal(len) => driver.extend_wal(len),
         }
     }
 
@@ -127,6 +128,8 @@ pub(crate) enum Task {
     Sync,
     /// Saves the page checksums.
     Save,
+    /// Makes the WAL at least so many bytes long.
+    ExtendWal(u64),
 }
 
 /// What a kernel does without a daemon.

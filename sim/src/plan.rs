@@ -51,6 +51,8 @@ pub struct Plan {
     pub attach: bool,
     /// Whether single applications are killed while the others and the daemon go on.
     pub kill_clients: bool,
+    /// Whether the daemon makes the WAL longer than its frames now and then.
+    pub extend_wal: bool,
     /// The number of connections.
     pub clients: u64,
     /// What every connection does in every life before it is done.
@@ -208,6 +210,7 @@ impl Plan {
             attach: rng.percent(25),
             // Drawn apart, so that it left the seeds before it what they were.
             kill_clients: Rng::of_part(seed, "kill clients").percent(30),
+            extend_wal: Rng::of_part(seed, "extend wal").percent(25),
             clients,
             steps: rng.between(10, 60) / clients + 2,
             lives,

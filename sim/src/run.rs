@@ -145,7 +145,7 @@ async fn live(
     node.set_faults(Faults::of(life));
     node.set_kernel(plan);
     let over = Rc::new(Cell::new(false));
-    let daemon = rt::spawn(work(Rc::clone(node), node.daemon(), plan.kill_clients, Rc::clone(&over)));
+    let daemon = rt::spawn(work(Rc::clone(node), node.daemon(), Rc::clone(plan), Rc::clone(&over)));
     let tasks: Vec<_> =
         (1..).zip(clients).map(|(number, client)| rt::spawn(client.live(node.process(number)))).collect();
     let mut clients = Vec::new();
@@ -178,12 +178,12 @@ async fn live(
 
 /// What happens at random moments until `over` or the node is dead: what the daemon does on its own, and applications
 /// that are killed.
-async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell<bool>>) {
+async fn work(node: Rc<Node>, daemon: Process, plan: Rc<Plan>, over: Rc<Cell<bool>>) {
     while !over.get() && node.is_alive(daemon) {
         rt::sleep(Duration::from_millis(node.draw(|rng| rng.between(1, 30)))).await;
         let mut closed = Vec::new();
         let applications = node.applications();
-        if kill_clients
+        if plan.kill_clients
             && node.is_alive(daemon)
             && !applications.is_empty()
             && node.draw(|rng| rng.percent(30))
@@ -197,13 +197,18 @@ async fn work(node: Rc<Node>, daemon: Process, kill_clients: bool, over: Rc<Cell
         for number in node.take_doomed() {
             closed.extend(node.end_process(number));
         }
-        let worker = Rc::clone(&node);
+        let (worker, extend_wal) = (Rc::clone(&node), plan.extend_wal);
         coroutine::run(&node, daemon, move || {
             for database in closed {
                 database.tell_closed(&worker, daemon);
             }
             for database in worker.databases() {
-                let task = worker.draw(|rng| rng.pick(&[Task::Append, Task::Sync, Task::Sync, Task::Save]));
+                let mut task =
+                    worker.draw(|rng| rng.pick(&[Task::Append, Task::Sync, Task::Sync, Task::Save]));
+                if extend_wal && worker.draw(|rng| rng.percent(30)) {
+                    task = Task::ExtendWal(worker.draw(|rng| rng.between(0, 200_000)));
+                    worker.record.probe("WAL extended");
+                }
                 let result = database.with_engine(&worker, daemon, |engine| engine.work(task));
                 worker.record.event(format_args!("{} {task:?} {result:?}", database.name()));
                 database.publish_in_doubt(&worker, daemon);

@@ -1,6 +1,7 @@
 //! The drive loop: a database's machine and its log over a disk. The daemon and the simulator run this same loop.
 
 mod bring_together;
+mod extend;
 mod preserve;
 mod recover;
 mod verdict;

@@ -25,6 +25,7 @@ mod paths;
 mod shm_bytes;
 mod shm_lock;
 mod shm_map;
+mod wal_ahead;
 mod wal_attach;
 mod wal_batch;
 mod wal_index;

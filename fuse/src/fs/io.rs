@@ -140,10 +140,17 @@ impl FileSystem {
         }
     }
 
-    /// Reserves space for a local file. A database is told that it cannot, and writes zeros instead.
+    /// Reserves space for a local file, or makes a WAL longer, as the daemon itself does. Who asks for more of a
+    /// database is told that it cannot be had, and writes zeros instead.
     pub(crate) fn allocate(&self, handle: u64, mode: i32, offset: u64, len: u64) -> Result<(), Errno> {
         let inode = self.file_of(handle)?;
-        let Target::Local = inode.target() else { return Err(Errno::EOPNOTSUPP) };
+        match inode.target() {
+            Target::Local => {}
+            Target::Database(database, File::Wal) if mode == 0 => {
+                return database.extend_wal(offset.saturating_add(len));
+            }
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
         let backing = inode.backing().ok_or(Errno::EBADF)?;
         let mode = rustix::fs::FallocateFlags::from_bits_retain(mode.cast_unsigned());
         rustix::fs::fallocate(&*backing, mode, offset, len).map_err(of_call)

@@ -15,6 +15,7 @@ use super::lock;
 use super::log_writer::{Doorbell, Watcher};
 use super::published::{Facts, Published};
 use super::real_disk::RealDisk;
+use super::wal_ahead::WalAhead;
 use crate::DatabaseFiles;
 use crate::apply::Applier;
 
@@ -44,6 +45,7 @@ pub struct Database {
     overwritten: AtomicBool,
     /// A program asked for the length of the database file since the log writer last looked.
     pub(super) length_asked: AtomicBool,
+    pub(super) wal_ahead: WalAhead,
     /// The node stops: nothing is waited for any more.
     leaving: AtomicBool,
     /// Where files without names can be made.
@@ -88,6 +90,7 @@ impl Database {
             rung: AtomicBool::new(false),
             overwritten: AtomicBool::new(false),
             length_asked: AtomicBool::new(false),
+            wal_ahead: WalAhead::default(),
             leaving: AtomicBool::new(false),
             scratch_dir: directory.to_path_buf(),
             strict_verify,
@@ -287,12 +290,22 @@ impl DatabaseFiles for Database {
             }
         }
         let doubted = outcome.is_err() && matches!(request, Request::Write { file: File::Wal, .. });
-        if changed || doubted || matches!(request, Request::Sync(_) | Request::Closed) {
+        let published = changed || doubted || matches!(request, Request::Sync(_) | Request::Closed);
+        if published {
             self.publish(&driver);
-            drop(driver);
+        }
+        drop(driver);
+        if outcome.is_ok() {
+            self.wal_ahead.note(&request);
+        }
+        if published || self.wal_ahead.due().is_some() {
             self.ring();
         }
         outcome
+    }
+
+    fn extend_wal(&self, len: u64) -> Result<(), Errno> {
+        self.driver().extend_wal(len)
     }
 
     fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {

@@ -140,6 +140,7 @@ fn run(
             }
             database.publish_in_doubt(false);
             database.show_page_count();
+            database.read_wal_ahead();
             if let Some(watcher) = &watcher {
                 database.announce(watcher.as_ref());
             }

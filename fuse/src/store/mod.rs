@@ -16,6 +16,7 @@ mod scratch;
 mod snapshot;
 mod takeover;
 mod upkeep;
+mod wal_ahead;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -122,6 +122,18 @@ impl Database {
         }
     }
 
+    /// Has the kernel read pages of the WAL before they are written, where the frames get close to them.
+    pub(super) fn read_wal_ahead(&self) {
+        let Some(due) = self.wal_ahead.due() else { return };
+        let Some(applier) = self.idle_applier() else { return };
+        if let Some(applier) = applier.as_ref()
+            && let Err(error) = applier.read_wal_ahead(&due)
+        {
+            tracing::debug!(name = %self.name(), "cannot read the WAL ahead of its writer: {error}");
+        }
+        self.wal_ahead.done(&due);
+    }
+
     /// Saves the point that recovery starts from and, with `retention`, lets go of old transactions.
     pub(super) fn keep_house(&self, retention: Option<Retention>) {
         // A transaction that waits for a program, or for space, can wait long: nobody waits for it here.

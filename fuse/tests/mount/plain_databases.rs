@@ -229,6 +229,12 @@ impl DatabaseFiles for PlainDatabase {
         self.unseen_writes.store(unseen, Ordering::SeqCst);
     }
 
+    fn extend_wal(&self, len: u64) -> Result<(), Errno> {
+        let wal = self.backing(File::Wal)?;
+        let found = wal.metadata().map_err(errno)?.len();
+        wal.set_len(len.max(found)).map_err(errno)
+    }
+
     /// Nothing is written here but what programs write.
     fn take_overwritten(&self) -> bool {
         false

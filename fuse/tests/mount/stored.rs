@@ -9,7 +9,7 @@ use litefs_core::database::Authority;
 use litefs_core::log::Retention;
 use litefs_core::{DatabaseName, NodeId, Position, Txid};
 use litefs_fuse::store::{Store, StoreOptions};
-use litefs_fuse::{DatabaseFiles, Options, OtherFiles};
+use litefs_fuse::{DatabaseFiles, Options, OtherFiles, equip};
 
 use crate::fixture::{Fixture, wait_until};
 use crate::sqlite::{MODES, every_journal_mode_works};
@@ -135,4 +135,25 @@ os.kill(os.getpid(), 9)\"",
         let found = fixture.shell("sqlite3 app.db 'select count(*) from t; pragma integrity_check'");
         assert_eq!(found, "2\nok\n", "with passthrough: {passthrough}");
     }
+}
+
+#[test]
+fn frame_of_a_large_wal_costs_two_requests() {
+    let fixture = fixture(|_| {});
+    equip(&fixture.databases, &fixture.mount);
+    let writer = fixture.connect("app.db");
+    writer
+        .execute_batch("pragma journal_mode = wal; pragma wal_autocheckpoint = 0; create table t(x)")
+        .unwrap();
+    let writes_of_a_hundred_pages = || {
+        let before = fixture.requests("Write");
+        writer.execute("insert into t values (randomblob(100 * 4092))", ()).unwrap();
+        fixture.requests("Write") - before
+    };
+    let small = writes_of_a_hundred_pages();
+    assert!(small > 280, "{small}: a header, and two parts of a page that lies across two of the kernel's");
+    wait_until("the pages ahead of the writer", || (200..220).contains(&writes_of_a_hundred_pages()));
+    drop(writer);
+    assert_eq!(fixture.shell("sqlite3 app.db 'pragma integrity_check'"), "ok\n");
+    fixture.databases.unequip();
 }
