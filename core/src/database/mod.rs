@@ -16,12 +16,12 @@ mod received;
 mod repair;
 mod request;
 mod rollback_capture;
+mod staged;
 mod state;
 mod stop_reason;
 mod wal_capture;
 mod write;
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -36,47 +36,10 @@ pub use state::State;
 pub use stop_reason::StopReason;
 
 use crate::sqlite::wal::{WalChecksum, WalHeader};
-use crate::{Checksum, Errno, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View};
+use crate::{Errno, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View};
 use rollback_capture::RollbackCapture;
-use wal_capture::{Advance, Generation};
-
-/// What a request will change in the machine once its effects are done.
-#[derive(Debug, PartialEq)]
-enum Staged {
-    /// Nothing.
-    Nothing,
-    /// A write to the WAL, and the transaction it completes.
-    WalWrite(Advance, Option<Box<Commit>>),
-    /// The WAL has a new header; before it, what was changed without a journal is committed.
-    WalHeader(Option<WalHeader>, Option<Box<Commit>>),
-    /// The WAL is gone or empty.
-    WalGone,
-    /// What is committed now is durable, through the WAL unless its sync failed.
-    WalSynced(Position),
-    /// The journal and its name are durable.
-    JournalSynced,
-    /// The operation that ends a transaction in rollback mode, and the transaction if anything changed.
-    JournalEnd(Option<Box<Commit>>),
-    /// The first bytes of a journal that was not ended are written over, which ends its transaction, if it changed
-    /// anything, and begins another.
-    JournalReplaced(Box<Commit>),
-    /// Changes made without a journal, as one transaction if there are any.
-    Unjournaled(Option<Box<Commit>>),
-    /// The database is gone.
-    Dropped(Option<Box<Transaction>>),
-}
-
-/// A transaction about to be committed, with what it changes in the machine.
-#[derive(Debug, PartialEq)]
-struct Commit {
-    /// Without its pages where it came from elsewhere.
-    transaction: Transaction,
-    page_size: PageSize,
-    journal_mode: JournalMode,
-    /// The pages have another size than before: all old checksums are void.
-    resized: bool,
-    sums: Vec<(PageNumber, Checksum)>,
-}
+use staged::{Commit, Staged};
+use wal_capture::Generation;
 
 /// Bytes of the WAL that a refused write covers: whoever retries part of it is refused too.
 #[derive(Clone, Copy, Debug)]

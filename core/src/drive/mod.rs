@@ -3,7 +3,10 @@
 mod bring_together;
 mod extend;
 mod preserve;
+mod receive;
 mod recover;
+mod save;
+mod stored_file;
 mod verdict;
 mod verify;
 mod wal_scan;
@@ -14,15 +17,14 @@ use alloc::vec::Vec;
 pub use bring_together::{checkpoint_wal, roll_back_journal};
 pub use preserve::Preserve;
 pub use recover::{OpenError, Recovered};
+pub use stored_file::StoredFile;
 pub use verdict::{Finding, Unfinished, Verdict};
 pub use verify::verify;
 
-use crate::database::{
-    Admission, Applied, ApplyError, Authority, Database, Effect, Received, Request, StopReason,
-};
-use crate::log::{AppendError, Log, Retention, Stored, SyncPlan, WalCoverage};
-use crate::sqlite::{wal, wal_index};
-use crate::{Checksum, Disk, Errno, File, Now, PageNumber, Position, ReadAt, SavedSums, View};
+use crate::database::{Authority, Database, Effect, Request, StopReason};
+use crate::log::{AppendError, Log, Retention, SyncPlan, WalCoverage};
+use crate::sqlite::wal;
+use crate::{Checksum, Disk, Errno, File, Now, PageNumber, Position};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -246,55 +248,6 @@ impl<D: Disk> Driver<D> {
         self.log.sync(&self.disk).inspect_err(|errno| self.database.stop(StopReason::LogSync(*errno)))
     }
 
-    /// Takes a verified LTX file from elsewhere into the log. Its pages are to be written next, and then
-    /// [`Self::applied`] called; if the node dies in between, recovery writes them.
-    ///
-    /// # Errors
-    /// The transaction does not fit here, or the log cannot take it; nothing changed.
-    pub fn receive(
-        &mut self,
-        received: &Received,
-        file: &dyn ReadAt,
-        len: u64,
-    ) -> Result<Admission, ApplyError> {
-        let admission = self.database.admit(&received.header)?;
-        if admission == Admission::Old {
-            return Ok(admission);
-        }
-        self.database.verify(received)?;
-        if !self.preservers.is_empty() {
-            let shrunk = received.header.commit + 1..=self.database.page_count();
-            let pages = received.sums.iter().map(|(page, _)| *page);
-            self.preserve(pages.chain(shrunk.filter_map(PageNumber::new)).collect())?;
-        }
-        self.append_pending()?;
-        self.log
-            .append_received(&self.disk, &received.header, received.post_apply, file, len)
-            .map_err(|error| ApplyError::Disk(self.refuse(error)))?;
-        Ok(admission)
-    }
-
-    /// The pages of the transaction that [`Self::receive`] took are written.
-    ///
-    /// # Errors
-    /// The log could not note which WAL they are in; the database stops, and recovery goes on from the log.
-    pub fn applied(&mut self, received: &Received, applied: Applied) -> Result<(), Errno> {
-        if let Applied::Wal { header, end, .. } = &applied {
-            // On a replica all that ever comes into the WAL is in the log before; on a primary, this much is.
-            let end = if self.database.is_read_only() { u64::MAX } else { *end };
-            let mark = WalCoverage { salt: header.salt, end };
-            if self.log.coverage() != Some(mark)
-                && let Err(error) = self.log.append_mark(&self.disk, mark)
-            {
-                let errno = self.refuse(error);
-                self.database.stop(StopReason::Unapplied(errno));
-                return Err(errno);
-            }
-        }
-        self.database.applied(received, applied);
-        Ok(())
-    }
-
     /// This node may commit from now on: notes where its own transactions will begin in a WAL that so far held those
     /// of a primary.
     ///
@@ -323,108 +276,6 @@ impl<D: Disk> Driver<D> {
         }
         self.database.complete();
         Ok(!effects.is_empty())
-    }
-
-    /// Saves the page checksums, and with them a new point for recovery to start from: everything that is in the
-    /// database file now. Costs 8 bytes a page.
-    ///
-    /// # Errors
-    /// What the disk answered; the older point stays.
-    pub fn save(&mut self) -> Result<(), Errno> {
-        let Some(page_size) = self.database.page_size() else { return Ok(()) };
-        if !self.is_save_due()? {
-            return Ok(());
-        }
-        let base = self.database.backfilled();
-        self.append_pending()?;
-        self.sync_log()?;
-        self.sync(File::Database)?;
-        // The end of the last journal, too: were it to come back, it would be rolled back over the new base.
-        self.disk.sync(File::Journal)?;
-        self.disk.sync_directory()?;
-        let position = self.database.position();
-        self.write_sums(&SavedSums { page_size, base, position, sums: self.database.sums().clone() })?;
-        if self.database.may_clear_unjournaled() {
-            self.disk.remove(File::Unjournaled)?;
-            self.disk.sync_directory()?;
-            self.database.unjournaled_cleared();
-        }
-        Ok(())
-    }
-
-    /// Whether [`Self::save`] would save another point than the last one. Then [`Self::sync_log`], and a sync of the
-    /// database file, leave it less to do.
-    ///
-    /// # Errors
-    /// What the disk answered.
-    pub fn is_save_due(&mut self) -> Result<bool, Errno> {
-        let unsettled = self.database.is_dirty() || self.database.has_active_journal();
-        if unsettled || self.database_sync_failed || self.database.stopped().is_some() {
-            return Ok(false);
-        }
-        self.look_for_checkpoint()?;
-        Ok(self.database.backfilled() != self.base)
-    }
-
-    /// The database file could not be synced outside of the driver: no later sync of it is to be believed.
-    pub fn database_sync_failed(&mut self) {
-        self.database_sync_failed = true;
-    }
-
-    /// Takes note where a checkpoint has copied everything in the WAL to the database file. While connections stay open
-    /// the WAL may go on like that for long without being begun again.
-    fn look_for_checkpoint(&mut self) -> Result<(), Errno> {
-        let Some((salt, end)) = self.database.wal_end() else { return Ok(()) };
-        let mut index = [0; wal_index::BACKFILL_OFFSET + 4];
-        if self.disk.read_at(File::Shm, 0, &mut index)? < index.len() {
-            return Ok(());
-        }
-        let (first, rest) = index.split_at(wal_index::HEADER_LEN);
-        let (second, backfill) = rest.split_at(wal_index::HEADER_LEN);
-        let header = first.first_chunk().and_then(wal_index::Header::decode);
-        let (Some(header), Some(backfill)) = (header.filter(|_| first == second), backfill.first_chunk())
-        else {
-            return Ok(());
-        };
-        let Some(page_size) = header.page_size.filter(|_| header.salt == salt) else { return Ok(()) };
-        let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
-        let index_end = wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len;
-        if index_end == end && u32::from_le_bytes(*backfill) == header.max_frame {
-            self.database.checkpointed();
-        }
-        Ok(())
-    }
-
-    fn write_sums(&mut self, saved: &SavedSums) -> Result<(), Errno> {
-        self.disk.set_len(File::SumsNew, 0)?;
-        self.disk.write_at(File::SumsNew, 0, &saved.encode())?;
-        self.disk.sync(File::SumsNew)?;
-        self.disk.rename(File::SumsNew, File::Sums)?;
-        self.disk.sync_directory()?;
-        self.base = saved.base;
-        Ok(())
-    }
-
-    /// Leaves everything so that the next start has nothing to recover. No program may have the database open.
-    ///
-    /// # Errors
-    /// What the disk answered; the next start recovers.
-    pub fn close(&mut self) -> Result<(), Errno> {
-        self.append_pending()?;
-        self.sync_log()?;
-        if self.database.has_active_journal() || self.database.is_dirty() || self.database.stopped().is_some()
-        {
-            return Ok(());
-        }
-        let frames: Vec<(PageNumber, u64)> = self.database.wal_frames().collect();
-        self.backfill(&frames)?;
-        if self.database.page_size().is_some() {
-            self.step(Request::Remove(File::Wal), Now::default())?;
-            self.save()?;
-        }
-        self.disk.remove(File::Wal)?;
-        self.disk.remove(File::Shm)?;
-        self.disk.sync_directory()
     }
 
     /// Removes what retention does not keep of the log. Returns how many segments went.
@@ -475,27 +326,5 @@ impl<D: Disk> Driver<D> {
         }
         let len = u64::from(page_size.get()) * u64::from(self.database.page_count());
         self.disk.set_len(File::Database, len)
-    }
-}
-
-/// Reads an LTX file in the log as bytes.
-#[derive(Debug)]
-pub struct StoredFile<'a, D> {
-    disk: &'a D,
-    stored: Stored,
-}
-
-impl<'a, D: View> StoredFile<'a, D> {
-    /// The file that `stored` names.
-    pub fn new(disk: &'a D, stored: Stored) -> Self {
-        Self { disk, stored }
-    }
-}
-
-impl<D: View> ReadAt for StoredFile<'_, D> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        let rest = usize::try_from(self.stored.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let want = buf.len().min(rest);
-        self.disk.read_at(File::Segment(self.stored.segment), self.stored.offset + offset, &mut buf[..want])
     }
 }

@@ -3,6 +3,7 @@
 //! A commit appends to the newest segment; nothing is created, renamed or synced for it alone. What is durable is a
 //! prefix: [`Log::durable`] says up to which position.
 
+mod append_error;
 mod entry;
 mod generations;
 mod scan;
@@ -11,6 +12,7 @@ mod segment;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+pub use append_error::AppendError;
 pub use entry::{EntryHeader, EntryKind, WalCoverage};
 pub use scan::{Damage, Scan};
 pub use segment::SEGMENT_HEADER_LEN;
@@ -54,41 +56,6 @@ struct Segment {
     newest_ms: i64,
     /// The last transaction in it.
     max_txid: Txid,
-}
-
-/// What makes an append fail.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The disk refused; nothing was added.
-    #[error("cannot write the transaction log: {0}")]
-    Disk(Errno),
-    /// A page that must be in the WAL is not: the file was changed behind the daemon's back.
-    #[error("page {page} ends early in the WAL's frame at byte {frame}: the file was changed from outside")]
-    MissingFrame {
-        /// The page.
-        page: crate::PageNumber,
-        /// Where its frame begins, in bytes.
-        frame: u64,
-    },
-    /// The transaction breaks a rule of the format, which is a bug of this program.
-    #[error("transaction cannot be encoded: {0}")]
-    Encode(#[from] ltx::EncodeError),
-}
-
-impl AppendError {
-    /// The error number a program may be told.
-    pub fn errno(&self) -> Errno {
-        match self {
-            Self::Disk(errno) => *errno,
-            Self::MissingFrame { .. } | Self::Encode(_) => Errno::EIO,
-        }
-    }
-}
-
-impl From<Errno> for AppendError {
-    fn from(errno: Errno) -> Self {
-        Self::Disk(errno)
-    }
 }
 
 /// What a sync of the log makes durable.
