@@ -4,6 +4,7 @@
 
 mod effects;
 mod fixture;
+mod journal;
 mod recovery;
 mod refusal;
 mod repair;

@@ -1,8 +1,9 @@
 //! What is left after the process died at any point: the files as they are, opened again.
 
 use litefs_core::database::Request;
+use litefs_core::drive::Driver;
 use litefs_core::log::Retention;
-use litefs_core::{Errno, File, Txid};
+use litefs_core::{Errno, File, Now, Txid};
 
 use crate::fixture::{
     MemoryDisk, NOW, WalWriter, checksum, commit_delete, filled, first_page, open, wal_database, write,
@@ -225,8 +226,8 @@ fn checkpoint_that_leaves_the_wal_in_use_moves_the_point_that_recovery_starts_fr
 /// What is older than four seconds may go.
 const RETENTION: Retention = Retention { age_ms: Some(4_000), size: None };
 
-#[test]
-fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
+/// A database whose transactions are two seconds apart, saved, and when that was.
+fn aged_database() -> (MemoryDisk, Driver<MemoryDisk>, Now) {
     let (disk, mut driver, mut wal) = wal_database();
     let mut later = NOW;
     for byte in 0..6 {
@@ -239,6 +240,12 @@ fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
     assert!(segments > 1, "an old segment is not appended to for ever");
     driver.request(Request::Remove(File::Wal), NOW).unwrap();
     driver.save().unwrap();
+    (disk, driver, later)
+}
+
+#[test]
+fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
+    let (disk, mut driver, mut later) = aged_database();
     later.wall_ms += 60_000;
     assert!(driver.expire(RETENTION, later.wall_ms).unwrap() > 0);
     let position = driver.position();
@@ -248,16 +255,7 @@ fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
 
 #[test]
 fn b23_segment_that_cannot_be_removed_stops_nothing() {
-    let (disk, mut driver, mut wal) = wal_database();
-    let mut later = NOW;
-    for byte in 0..6 {
-        wal.write(&mut driver, 2, 2, &filled(10 + byte)).unwrap();
-        driver.append_pending().unwrap();
-        later.wall_ms += 2_000;
-        driver.expire(RETENTION, later.wall_ms).unwrap();
-    }
-    driver.request(Request::Remove(File::Wal), NOW).unwrap();
-    driver.save().unwrap();
+    let (disk, mut driver, mut later) = aged_database();
     disk.refuse("remove Segment", Errno::EIO);
     later.wall_ms += 60_000;
     assert_eq!(driver.expire(RETENTION, later.wall_ms), Err(Errno::EIO));

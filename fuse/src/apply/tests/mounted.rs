@@ -146,7 +146,8 @@ fn promoted_node_is_written_by_a_connection_that_read_it_as_a_replica() {
     }
 }
 
-/// Looks under SHARED as SQLite does, at the header and then at the length, again and again while the test is `running`; how often.
+/// Looks under SHARED as SQLite does, at the header and then at the length, again and again while the test is `running`.
+/// Returns how often.
 fn compare_lengths(path: &Path, running: &Weak<()>) -> u64 {
     let open = || std::fs::File::options().read(true).write(true).open(path).unwrap();
     let (file, mut lock) = (open(), DatabaseLock::new(open()));
