@@ -150,3 +150,26 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Names of a local file: the directory's number and the name in it.
 pub(crate) type Names = BTreeSet<(u64, OsString)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b32_what_the_kernel_forgets_is_forgotten() {
+        let inodes = Inodes::new();
+        for file in 0..1000 {
+            let inode = inodes.look_up(Key::Local(1, file), Target::Local);
+            assert_eq!(inodes.look_up(Key::Local(1, file), Target::Local).number, inode.number);
+            if file % 2 == 0 {
+                // It was removed while it was open.
+                inodes.detach(&Key::Local(1, file));
+            }
+            inodes.forget(inode.number, 1);
+            assert!(inodes.get(inode.number).is_ok(), "one reference is left");
+            inodes.forget(inode.number, 1);
+        }
+        let table = inodes.read();
+        assert_eq!((table.by_number.len(), table.by_key.len()), (1, 0), "the root is left");
+    }
+}
