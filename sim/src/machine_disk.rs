@@ -38,6 +38,11 @@ pub(crate) enum Path {
 }
 
 impl Path {
+    /// Whether only the machine writes to it.
+    pub(crate) fn is_log(&self) -> bool {
+        matches!(self, Self::Governed(_, File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled))
+    }
+
     fn same_directory(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Governed(one, _), Self::Governed(other, _)) => one == other,

@@ -14,6 +14,7 @@ use crate::record::Record;
 use crate::rng::Rng;
 use crate::rt;
 use crate::shm::{Shm, ShmContent};
+use crate::unsynced_file::SECTOR;
 use crate::trace::fingerprint;
 
 /// The wall clock at the start of a run, in milliseconds since the Unix epoch.
@@ -339,10 +340,15 @@ impl Node {
         }
     }
 
-    /// Of a write, any number of the first bytes; of anything else, nothing.
+    /// Of a write, any number of the first bytes; of anything else, nothing. In files that SQLite writes it ends with a
+    /// sector: that half of a journal's header is there after a write that failed, no kernel does to it.
     fn apply_part(&self, path: &Path, change: DiskChange<'_>, kind: Kind) {
         if let (Kind::Grow, DiskChange::Write { offset, data }) = (kind, change) {
-            let kept = self.draw(|rng| rng.index(data.len() + 1));
+            let mut kept = self.draw(|rng| rng.index(data.len() + 1));
+            if !path.is_log() && kept < data.len() {
+                let end = offset + kept as u64;
+                kept = kept.saturating_sub(usize::try_from(end % SECTOR).unwrap_or(kept));
+            }
             if kept > 0 {
                 self.disk.borrow_mut().write_at(path, offset, &data[..kept]);
             }

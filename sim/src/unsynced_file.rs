@@ -2,7 +2,7 @@ use crate::content::Content;
 use crate::rng::Rng;
 
 /// Bytes that a disk writes completely or not at all.
-const SECTOR: u64 = 512;
+pub(crate) const SECTOR: u64 = 512;
 
 /// A file whose latest changes are not on the platter yet.
 #[derive(Clone, Debug, Default)]
