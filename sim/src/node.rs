@@ -14,8 +14,8 @@ use crate::record::Record;
 use crate::rng::Rng;
 use crate::rt;
 use crate::shm::{Shm, ShmContent};
-use crate::unsynced_file::SECTOR;
 use crate::trace::fingerprint;
+use crate::unsynced_file::SECTOR;
 
 /// The wall clock at the start of a run, in milliseconds since the Unix epoch.
 const EPOCH_MS: i64 = 1_800_000_000_000;

@@ -26,6 +26,9 @@ pub enum Effect {
     Append(Box<Transaction>),
     /// Note that all of the WAL is in the log, after a transaction that is not of the WAL.
     MarkWal,
+    /// A WAL with these salts is about to begin. Should the log have transactions of another one with the same, note
+    /// that it has none of this one, durably.
+    BeginWal([u32; 2]),
     /// Make the log durable.
     SyncLog,
     /// Make what is committed in the WAL durable: by syncing the WAL or, if that fails, the log.

@@ -175,13 +175,13 @@ impl Database {
         }
         let is_unjournaled = self.rollback.unjournaled && !self.rollback.journal_active;
         let commit = if is_unjournaled { self.compare(view, now)?.changed() } else { None };
+        let header = WalHeader::decode(&head).ok();
         let mut effects = self.after_barrier(Effect::Perform);
-        if let Some(commit) = &commit {
-            effects.pop();
-            effects.extend(append_unjournaled(commit));
-            effects.push(Effect::Perform);
-        }
-        self.staged = Staged::WalHeader(WalHeader::decode(&head).ok(), commit.map(Box::new));
+        effects.pop();
+        effects.extend(commit.iter().flat_map(append_unjournaled));
+        effects.extend(header.as_ref().map(|header| Effect::BeginWal(header.salt)));
+        effects.push(Effect::Perform);
+        self.staged = Staged::WalHeader(header, commit.map(Box::new));
         Ok(effects)
     }
 

@@ -173,6 +173,7 @@ impl<D: Disk> Driver<D> {
                 let marked = self.log.append_mark(&self.disk, WalCoverage { salt, end });
                 marked.map_err(|error| self.refuse(error))
             }
+            Effect::BeginWal(salt) => self.begin_wal(*salt),
             Effect::SyncLog => self.log.sync(&self.disk),
             Effect::SyncWal => self.sync_wal(),
             Effect::Sync(file) => self.sync(*file),
@@ -180,6 +181,16 @@ impl<D: Disk> Driver<D> {
             Effect::SyncDirectory => self.disk.sync_directory(),
             Effect::Backfill(frames) => self.backfill(frames),
         }
+    }
+
+    /// SQLite takes salts of zero when it has just set up the wal-index over an empty WAL, so they are not always others.
+    fn begin_wal(&mut self, salt: [u32; 2]) -> Result<(), Errno> {
+        if self.log.coverage().is_none_or(|coverage| coverage.salt != salt) {
+            return Ok(());
+        }
+        let nothing = WalCoverage { salt, end: wal::HEADER_LEN as u64 };
+        self.log.append_mark(&self.disk, nothing).map_err(|error| self.refuse(error))?;
+        self.log.sync(&self.disk)
     }
 
     fn sync(&mut self, file: File) -> Result<(), Errno> {

@@ -437,7 +437,8 @@ impl Log {
     /// Adds an entry of the newest segment to the index.
     fn index(&mut self, header: &EntryHeader, offset: u64) {
         match header.kind {
-            EntryKind::Captured if header.wal.salt == [0, 0] => self.coverage = None,
+            // Salts of zero are as good as others.
+            EntryKind::Captured if header.wal.end == 0 => self.coverage = None,
             EntryKind::Captured | EntryKind::WalMark => {
                 self.coverage = Some(header.wal);
                 self.generations.follow(header.wal.salt);

@@ -215,7 +215,12 @@ pub(crate) struct WalWriter {
 impl WalWriter {
     /// Begins the WAL.
     pub(crate) fn begin(driver: &mut Driver<MemoryDisk>, salt: u32) -> Self {
-        let header = WalHeader::new(ByteOrder::Little, PageSize::MIN, salt, [salt, !salt]);
+        Self::begin_with(driver, [salt, !salt])
+    }
+
+    /// Begins the WAL, with these salts.
+    pub(crate) fn begin_with(driver: &mut Driver<MemoryDisk>, salt: [u32; 2]) -> Self {
+        let header = WalHeader::new(ByteOrder::Little, PageSize::MIN, salt[0], salt);
         driver.request(Request::Create(File::Wal), NOW).unwrap();
         write(driver, File::Wal, 0, &header.encode()).unwrap();
         Self { chain: header.checksum, header, end: 32 }

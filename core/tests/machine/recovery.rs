@@ -179,6 +179,27 @@ fn committed_frames_are_not_lost_when_the_wal_starts_over() {
     assert_eq!((reopened.position(), position.txid), (position, Txid::new(3)));
 }
 
+#[test]
+fn wal_with_salts_of_zero_or_with_those_of_another_one_is_captured_once() {
+    let (disk, mut driver, _) = wal_database();
+    driver.request(Request::Remove(File::Wal), NOW).unwrap();
+    let mut wal = WalWriter::begin_with(&mut driver, [0, 0]);
+    for byte in [5, 6] {
+        wal.write(&mut driver, 2, 2, &filled(byte)).unwrap();
+    }
+    driver.append_pending().unwrap();
+    let position = driver.position();
+    let (reopened, recovered) = open(&disk.fork());
+    assert_eq!((reopened.position(), recovered.captured), (position, 0));
+
+    driver.request(Request::Remove(File::Wal), NOW).unwrap();
+    let mut another = WalWriter::begin_with(&mut driver, [0, 0]);
+    another.write(&mut driver, 2, 2, &filled(7)).unwrap();
+    let position = driver.position();
+    let (reopened, recovered) = open(&disk.fork());
+    assert_eq!((reopened.position(), recovered.captured), (position, 1));
+}
+
 /// A rollback journal with these pages, as SQLite leaves it behind.
 pub(crate) fn journal_of(pages: &[(u32, Vec<u8>)], original_pages: u32) -> Vec<u8> {
     use litefs_core::sqlite::journal;
