@@ -122,24 +122,18 @@ impl Database {
         Ok(effects)
     }
 
-    /// A write to the beginning of the journal. Where it stands over a hot one, nobody will roll that one's transaction
-    /// back any more, so it is committed. SQLite leaves such a journal when it finds that its super-journal is gone: it
-    /// ends a journal in place only if it has read from it.
-    pub(super) fn begin_journal_replaced<V: View>(
-        &mut self,
-        view: &V,
-        now: Now,
-    ) -> Result<Vec<Effect>, Errno> {
-        let may_differ = self.rollback.is_dirty() || self.unseen_writes;
-        if !may_differ || !JournalReader::of_database(view)?.is_hot() {
+    /// The header of a journal is written. Where it comes over a hot journal that names a super-journal, SQLite found
+    /// that one gone: the transaction is committed. It should have ended the journal, but ends one in place only if it
+    /// has read from it. So that is done here, lest the name at its end keeps the next transaction from being rolled back.
+    pub(super) fn begin_journal_header<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
+        if !self.names_super_journal(view)? {
             return Ok(alloc::vec![Effect::Perform]);
         }
-        let Some(commit) = self.compare(view, now)?.changed() else {
-            return Ok(alloc::vec![Effect::Perform]);
-        };
-        let mut effects = Vec::from(append_unjournaled(&commit));
-        effects.push(Effect::Perform);
-        self.staged = Staged::JournalReplaced(Box::new(commit));
+        let commit = self.compare(view, now)?.changed();
+        let mut effects = Vec::with_capacity(6);
+        effects.extend(commit.iter().flat_map(append_unjournaled));
+        effects.extend([Effect::Empty(File::Journal), Effect::Perform]);
+        self.staged = Staged::JournalReplaced(commit.map(Box::new));
         Ok(effects)
     }
 

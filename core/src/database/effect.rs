@@ -35,6 +35,8 @@ pub enum Effect {
     SyncWal,
     /// Make a file durable.
     Sync(File),
+    /// Cut a file to nothing.
+    Empty(File),
     /// Remove a file.
     Remove(File),
     /// Make created and removed files durable.

@@ -365,7 +365,9 @@ impl Database {
             Staged::JournalReplaced(commit) => {
                 self.rollback.end();
                 self.rollback.journal_active = true;
-                self.commit(*commit);
+                if let Some(commit) = commit {
+                    self.commit(*commit);
+                }
             }
             Staged::Unjournaled(commit) => {
                 self.rollback.end();
@@ -399,7 +401,7 @@ impl Database {
         let logged = matches!(
             staged,
             Staged::JournalEnd(Some(_))
-                | Staged::JournalReplaced(_)
+                | Staged::JournalReplaced(Some(_))
                 | Staged::Unjournaled(Some(_))
                 | Staged::WalHeader(_, Some(_))
                 | Staged::Dropped(Some(_))

@@ -23,9 +23,8 @@ pub(super) enum Staged {
     JournalSynced,
     /// The operation that ends a transaction in rollback mode, and the transaction if anything changed.
     JournalEnd(Option<Box<Commit>>),
-    /// The first bytes of a journal that was not ended are written over, which ends its transaction, if it changed
-    /// anything, and begins another.
-    JournalReplaced(Box<Commit>),
+    /// A journal that was not ended makes room for the next one, and its transaction if anything changed.
+    JournalReplaced(Option<Box<Commit>>),
     /// Changes made without a journal, as one transaction if there are any.
     Unjournaled(Option<Box<Commit>>),
     /// The database is gone.

@@ -46,7 +46,8 @@ impl Database {
             File::Journal => {
                 self.require_authority(now, Errno::EACCES)?;
                 self.rollback.journal_active = true;
-                if offset == 0 { self.begin_journal_replaced(view, now) } else { Ok(perform()) }
+                let is_header = offset == 0 && data.len() >= JOURNAL_HEADER_LEN;
+                if is_header { self.begin_journal_header(view, now) } else { Ok(perform()) }
             }
             File::Wal => self.begin_wal_write(offset, data, view, now),
             File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),

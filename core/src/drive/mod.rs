@@ -177,6 +177,7 @@ impl<D: Disk> Driver<D> {
             Effect::SyncLog => self.log.sync(&self.disk),
             Effect::SyncWal => self.sync_wal(),
             Effect::Sync(file) => self.sync(*file),
+            Effect::Empty(file) => self.disk.set_len(*file, 0),
             Effect::Remove(file) => self.disk.remove(*file),
             Effect::SyncDirectory => self.disk.sync_directory(),
             Effect::Backfill(frames) => self.backfill(frames),
