@@ -73,7 +73,7 @@ impl<R: ReadAt> JournalReader<R> {
     pub fn new(source: R, len: u64, page_size: Option<PageSize>) -> Result<Self, Errno> {
         let mut reader =
             Self { source, len, layout: None, offset: 0, records: 0, nonce: 0, record: Vec::new() };
-        let Some(header) = reader.read_header()? else { return Ok(reader) };
+        let Some(header) = reader.read_header(0)? else { return Ok(reader) };
         let sector = be32(&header, 20);
         let is_sector = sector.is_power_of_two() && (32..=65536).contains(&sector);
         if !is_sector || u64::from(sector) > len {
@@ -129,7 +129,30 @@ impl<R: ReadAt> JournalReader<R> {
         let unsigned = name.iter().fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
         let signed =
             name.iter().fold(0u32, |sum, byte| sum.wrapping_add_signed(i32::from(byte.cast_signed())));
-        Ok((sum == unsigned || sum == signed).then_some(name))
+        let is_named = (sum == unsigned || sum == signed) && self.may_be_named_at(name_at)?;
+        Ok(is_named.then_some(name))
+    }
+
+    /// Whether the records leave the place for a name to this journal, and not to a longer one that was here before and
+    /// whose end came back with a loss of power. SQLite itself does not look.
+    fn may_be_named_at(&self, name_at: u64) -> Result<bool, Errno> {
+        let Some(layout) = self.layout else { return Ok(true) };
+        let sector = u64::from(layout.sector);
+        let mut end = 0;
+        loop {
+            let header_at = u64::next_multiple_of(end, sector);
+            let Some(header) = self.read_header(header_at)? else {
+                // The number of the lock page stands before the name, where the records end or in the next sector.
+                return Ok([end, header_at].iter().any(|end| end + 4 == name_at));
+            };
+            let records = be32(&header, 8);
+            if records == UNCOUNTED {
+                return Ok(true);
+            }
+            end = header_at
+                + sector
+                + u64::from(records) * (u64::from(layout.page_size.get()) + RECORD_EXTRA as u64);
+        }
     }
 
     /// Reads the next page as it was before the transaction; `None` after the last. Pages that the database did not
@@ -160,17 +183,16 @@ impl<R: ReadAt> JournalReader<R> {
             if self.offset + u64::from(layout.sector) > self.len {
                 return Ok(false);
             }
-            let Some(header) = self.read_header()? else { return Ok(false) };
+            let Some(header) = self.read_header(self.offset)? else { return Ok(false) };
             self.begin_segment(layout, &header);
         }
         Ok(true)
     }
 
-    /// Reads the header at the offset, unless there is none.
-    fn read_header(&self) -> Result<Option<[u8; HEADER_LEN]>, Errno> {
+    /// Reads the header at `offset`, unless there is none.
+    fn read_header(&self, offset: u64) -> Result<Option<[u8; HEADER_LEN]>, Errno> {
         let mut bytes = [0; HEADER_LEN];
-        let is_header =
-            self.source.read_at(self.offset, &mut bytes)? == HEADER_LEN && bytes.starts_with(&MAGIC);
+        let is_header = self.source.read_at(offset, &mut bytes)? == HEADER_LEN && bytes.starts_with(&MAGIC);
         Ok(is_header.then_some(bytes))
     }
 
@@ -352,6 +374,18 @@ mod tests {
         let (sum, name) = (NAMED.len() - 12, NAMED.len() - 16 - "/data/app.db-mj4B62A195E".len());
         let zeros: Vec<_> = (name..NAMED.len() - 16).chain(sum..sum + 4).map(|at| (at, 0)).collect();
         assert_eq!(reader(&changed(NAMED, &zeros)).super_journal(), Ok(None));
+    }
+
+    #[test]
+    fn name_that_a_longer_journal_has_left_is_none() {
+        let name = &NAMED[NAMED.len() - 16 - "/data/app.db-mj4B62A195E".len() - 4..];
+        let mut longer = NAMED[..NAMED.len() - name.len()].to_vec();
+        longer.resize(longer.len() + 512, 0);
+        longer.extend_from_slice(name);
+        assert_eq!(reader(&longer).super_journal(), Ok(None));
+        // Without syncs SQLite does not count the records, so nothing can be said.
+        longer[8..12].fill(0xff);
+        assert!(reader(&longer).super_journal().unwrap().is_some());
     }
 
     #[test]

@@ -25,7 +25,10 @@ fn interrupted(name: &[u8]) -> (MemoryDisk, Driver<MemoryDisk>) {
 fn journal_that_another_one_is_written_over_has_ended() {
     let name = b"/app.db-mj0";
     let sum: u32 = name.iter().map(|byte| u32::from(*byte)).sum();
-    let name = [&name[..], &(name.len() as u32).to_be_bytes(), &sum.to_be_bytes(), &MAGIC].concat();
+    let len = (name.len() as u32).to_be_bytes();
+    // The number of the lock page stands before it.
+    let name =
+        [&(0x4000_0000_u32 / 512 + 1).to_be_bytes(), &name[..], &len, &sum.to_be_bytes(), &MAGIC].concat();
     let (disk, mut driver) = interrupted(&name);
     write(&mut driver, File::Database, 0, &first_page(2, false, 2)).unwrap();
     // Its super-journal is gone, so SQLite leaves it where it is. A header is without its magic number at first.
