@@ -131,8 +131,7 @@ fn truncated_database_file_is_refused() {
     driver.close().unwrap();
     let fork = disk.fork();
     fork.replace(File::Database, first_page(2, true, 1));
-    let error = litefs_core::drive::Driver::open(fork, crate::fixture::options(), 1 << 20, &|_| false, NOW)
-        .unwrap_err();
+    let error = Driver::open(fork, crate::fixture::options(), 1 << 20, &|_| false, NOW).unwrap_err();
     assert!(error.to_string().contains("lacks page 2"), "{error}");
 }
 
