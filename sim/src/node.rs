@@ -341,13 +341,14 @@ impl Node {
     }
 
     /// Of a write, any number of the first bytes; of anything else, nothing. In files that SQLite writes it ends with a
-    /// sector: that half of a journal's header is there after a write that failed, no kernel does to it.
+    /// sector, and is not all of the write: no kernel leaves half a header of a journal, or a whole frame, and says that
+    /// the write failed.
     fn apply_part(&self, path: &Path, change: DiskChange<'_>, kind: Kind) {
         if let (Kind::Grow, DiskChange::Write { offset, data }) = (kind, change) {
             let mut kept = self.draw(|rng| rng.index(data.len() + 1));
-            if !path.is_log() && kept < data.len() {
-                let end = offset + kept as u64;
-                kept = kept.saturating_sub(usize::try_from(end % SECTOR).unwrap_or(kept));
+            if !path.is_log() {
+                let end = offset + kept.min(data.len().saturating_sub(1)) as u64;
+                kept = usize::try_from((end - end % SECTOR).saturating_sub(offset)).unwrap_or(0);
             }
             if kept > 0 {
                 self.disk.borrow_mut().write_at(path, offset, &data[..kept]);
