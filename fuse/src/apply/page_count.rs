@@ -15,8 +15,8 @@ impl Applier {
     /// file, and the kernel asks the daemon. True when programs see the number from now on.
     ///
     /// Readers with a transaction must not find another header when they begin to write, or they could not. So this
-    /// does nothing while there is one, and never waits. Nor does it take the lock of the writers, for whom nobody else
-    /// may be in the way.
+    /// does nothing while there is one, and never waits. A writer is a reader first, and lets go of that for a moment in
+    /// its first transaction, when it begins the WAL: it would look for the header that it knows for seconds, and fail.
     ///
     /// # Errors
     /// What the kernel or the disk answered.
@@ -30,8 +30,11 @@ impl Applier {
         if !shm.user().map_err(lock())? || !shm.has_users().map_err(lock())? {
             return Ok(false);
         }
-        // A writer is a reader first, so the WAL and the file stay as they are from here on.
         let Some(_nobody_reads) = shm.all_readers().map_err(lock())? else { return Ok(false) };
+        // Only after that: nobody who comes now gets as far as to find the lock of the writers taken.
+        if !shm.write().map_err(lock())? {
+            return Ok(false);
+        }
         let index = WalIndex::new(self.context.open_shm()?);
         let found = index.header()?.filter(lacks_page_count);
         let database = self.context.open_backing(Kind::Database)?;

@@ -1,6 +1,7 @@
 //! The number of pages in the wal-index of an empty WAL.
 
 use super::*;
+use crate::apply::shm_lock::ShmLock;
 
 #[test]
 fn page_count_is_shown_while_nobody_reads() {
@@ -26,6 +27,23 @@ fn page_count_is_shown_while_nobody_reads() {
     assert!(!replica.applier.show_page_count().unwrap(), "the WAL is not empty");
     client.get("PRAGMA wal_checkpoint(TRUNCATE)");
     assert_eq!(other.get("PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn page_count_is_not_shown_while_a_writer_begins_the_wal() {
+    let source = Source::new("wal", 4096);
+    let mut replica = Replica::of(&source);
+    assert!(replica.applier.checkpoint().is_ok());
+    let mut client = replica.connect();
+    client.get("SELECT seq FROM meta");
+    // For a moment the writer holds this lock alone.
+    let writer =
+        ShmLock::new(std::fs::File::options().read(true).write(true).open(replica.path("-shm")).unwrap());
+    assert!(writer.write().unwrap());
+    assert!(!replica.applier.show_page_count().unwrap());
+    drop(writer);
+    assert!(replica.applier.show_page_count().unwrap());
+    client.get("UPDATE meta SET seq = 1");
 }
 
 #[test]
