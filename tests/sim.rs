@@ -73,7 +73,7 @@ const SOMETIMES: [&str; 17] = [
 ];
 
 /// Seeds that broke a promise once, and what they found.
-const REGRESSIONS: [(u64, &str); 34] = [
+const REGRESSIONS: [(u64, &str); 35] = [
     (17, "the newest segment has lost its header with the power, and the database cannot be opened"),
     (41, "a rolled back transaction leaves pages of the freelist changed that its journal does not have"),
     (68, "the same, by another way"),
@@ -113,6 +113,7 @@ const REGRESSIONS: [(u64, &str); 34] = [
     (1_106_242, "a WAL with salts of zero is captured again at each start"),
     (1_111_663, "the name of an old super-journal keeps a transaction from being rolled back"),
     (1_129_138, "the name that a longer journal has left makes half a transaction a committed one"),
+    (1_309_290, "pages whose sync failed are believed where the journal's transaction stands"),
     (316_369, "the WAL's old header comes back, and its transactions are captured again"),
 ];
 

@@ -15,6 +15,7 @@ use super::Driver;
 use super::bring_together::{hot_super_journal, roll_back_journal};
 
 pub use open_error::OpenError;
+use redo::Follow;
 
 use crate::database::{Database, JournalMode, Options, State};
 use crate::log::{Damage, Log};
@@ -182,7 +183,7 @@ impl<D: Disk> Recovery<D> {
         let after = saved.position.txid;
         self.state.page_size = Some(saved.page_size);
         self.state.sums = saved.sums.clone();
-        self.follow_log(after, false)
+        self.follow_log(after, Follow::Sums)
     }
 
     /// Whether anything but loading the saved state is to be done.
@@ -209,8 +210,9 @@ impl<D: Disk> Recovery<D> {
             if self.adopt {
                 self.backfill_wal()?;
                 self.adopt_file()?;
+                self.follow_log(saved.base.txid, Follow::Rewrite)?;
             } else {
-                self.follow_log(saved.base.txid, true)?;
+                self.follow_log(saved.base.txid, Follow::Redo)?;
                 self.check_whole()?;
                 if self.report.rolled_back {
                     // SQLite does not journal pages of the freelist, so a transaction that used some and was rolled
@@ -221,7 +223,7 @@ impl<D: Disk> Recovery<D> {
             }
         } else {
             if !self.adopt {
-                self.follow_log(Txid::ZERO, true)?;
+                self.follow_log(Txid::ZERO, Follow::Redo)?;
             }
             let in_wal = self.backfill_wal()?;
             self.scan_file(&in_wal)?;

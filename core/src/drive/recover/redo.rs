@@ -7,10 +7,21 @@ use crate::drive::StoredFile;
 use crate::log::Stored;
 use crate::{Checksum, Disk, File, PageNumber, PageSize, PageSums, ReadAt, Txid, ltx};
 
+/// What is done with the pages of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follow {
+    /// Their checksums are taken into the state.
+    Sums,
+    /// Their content is written to the database file.
+    Redo,
+    /// What the database file has of them is written there again. Where an earlier process failed to sync the file, the
+    /// kernel takes it for written otherwise.
+    Rewrite,
+}
+
 impl<D: Disk> Recovery<D> {
-    /// Goes through the log after `after`: takes the pages' checksums into the state or, with `write`, their content
-    /// into the database file.
-    pub(super) fn follow_log(&mut self, after: Txid, write: bool) -> Result<(), OpenError> {
+    /// Goes through the log after `after`.
+    pub(super) fn follow_log(&mut self, after: Txid, follow: Follow) -> Result<(), OpenError> {
         let stored: Vec<Stored> = match self.log.after(after) {
             Some(stored) => stored.copied().collect(),
             // Only with no saved checksums: then the log is gone through from its beginning.
@@ -20,13 +31,13 @@ impl<D: Disk> Recovery<D> {
                 .map_or_else(Vec::new, |stored| stored.copied().collect()),
         };
         for stored in stored {
-            self.follow_file(stored, write)?;
-            self.report.redone += usize::from(write);
+            self.follow_file(stored, follow)?;
+            self.report.redone += usize::from(follow == Follow::Redo);
         }
         Ok(())
     }
 
-    pub(super) fn follow_file(&mut self, stored: Stored, write: bool) -> Result<(), OpenError> {
+    pub(super) fn follow_file(&mut self, stored: Stored, follow: Follow) -> Result<(), OpenError> {
         let damaged = |reason| OpenError::Log { from: stored.min_txid, to: stored.post.txid, reason };
         let file = StoredFile::new(&self.disk, stored);
         let mut decoder = ltx::Decoder::new();
@@ -38,7 +49,7 @@ impl<D: Disk> Recovery<D> {
                 match item {
                     ltx::Item::Header(header) => {
                         page_size = header.page_size;
-                        if !write {
+                        if follow == Follow::Sums {
                             if header.is_snapshot() || self.state.page_size != Some(page_size) {
                                 self.state.sums = PageSums::default();
                             }
@@ -46,15 +57,16 @@ impl<D: Disk> Recovery<D> {
                             self.state.sums.resize(header.commit);
                         }
                     }
-                    ltx::Item::Page { number, data } if write => {
-                        if page_size.offset_of(number) + u64::from(page_size.get()) > self.found_len {
-                            self.regrown.insert(number);
+                    ltx::Item::Page { number, data } => match follow {
+                        Follow::Sums => self.state.sums.set(number, Checksum::of_page(number, data)),
+                        Follow::Rewrite => self.rewrite(page_size, number)?,
+                        Follow::Redo => {
+                            if page_size.offset_of(number) + u64::from(page_size.get()) > self.found_len {
+                                self.regrown.insert(number);
+                            }
+                            self.disk.write_at(File::Database, page_size.offset_of(number), data)?;
                         }
-                        self.disk.write_at(File::Database, page_size.offset_of(number), data)?;
-                    }
-                    ltx::Item::Page { number, data } => {
-                        self.state.sums.set(number, Checksum::of_page(number, data));
-                    }
+                    },
                     // The file gets its length at the end of all: were it shorter for a while, a crash could not tell that
                     // from a file that was truncated.
                     ltx::Item::End(_) => {}
@@ -67,6 +79,15 @@ impl<D: Disk> Recovery<D> {
             decoder.feed(&chunk[..read]);
             offset += read as u64;
         }
+    }
+
+    fn rewrite(&self, page_size: PageSize, page: PageNumber) -> Result<(), OpenError> {
+        let mut content = alloc::vec![0; page_size.bytes()];
+        let read = self.disk.read_at(File::Database, page_size.offset_of(page), &mut content)?;
+        if read == content.len() {
+            self.disk.write_at(File::Database, page_size.offset_of(page), &content)?;
+        }
+        Ok(())
     }
 
     /// Gives the database file the length that the log says.
