@@ -191,7 +191,7 @@ impl<D: Disk> Driver<D> {
         }
         let nothing = WalCoverage { salt, end: wal::HEADER_LEN as u64 };
         self.log.append_mark(&self.disk, nothing).map_err(|error| self.refuse(error))?;
-        self.log.sync(&self.disk)
+        self.sync_log()
     }
 
     fn sync(&mut self, file: File) -> Result<(), Errno> {
