@@ -20,6 +20,7 @@ mod errno;
 mod hex;
 pub mod log;
 pub mod ltx;
+pub mod node;
 mod node_id;
 mod now;
 mod page_number;

@@ -1,0 +1,397 @@
+//! One node of a cluster: which role it has, which stream it follows, and what it sends to whom.
+//!
+//! The machine does nothing itself. What happens is an [`Event`]; what is to be done comes back as [`Effect`]s, and most of
+//! them are answered by an event later. Between the two the node goes on.
+
+mod apply_queue;
+mod delivery;
+mod effect;
+mod event;
+mod feed;
+mod following;
+mod lease;
+mod note;
+mod options;
+mod role;
+mod stream_id;
+mod tenure;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::mem;
+
+pub use delivery::{Application, Arrived, Delivery, Refusal, Replaces};
+pub use effect::{Effect, LtxToSend};
+pub use event::{Body, Event, SentLtx};
+pub use lease::{LeaseReply, LeaseRequest};
+pub use note::{Note, Weight};
+pub use options::Options;
+pub use role::{PrimaryInfo, Role};
+pub use stream_id::StreamId;
+
+use self::feed::Feed;
+use self::following::{End, Following};
+use self::tenure::Tenure;
+use crate::database::Authority;
+use crate::{ClusterId, Now};
+
+/// A node of a cluster.
+#[derive(Debug)]
+pub struct Node {
+    options: Options,
+    cluster: Option<ClusterId>,
+    role: Role,
+    phase: Phase,
+    lease: Tenure,
+    following: Following,
+    /// The replicas of this primary.
+    feeds: BTreeMap<StreamId, Feed>,
+    /// The last stream that this node began.
+    last_stream: u64,
+    stopping: bool,
+    /// State of the generator that spreads delays.
+    jitter: u64,
+    effects: Vec<Effect>,
+}
+
+/// What the node is about to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Phase {
+    /// To ask the lease service at this time, in nanoseconds.
+    Waiting { until_ns: u64 },
+    /// To compare the cluster of the lease service with its own.
+    Comparing,
+    /// To find the primary or become it.
+    Finding,
+    /// To become primary, once what the primary before it sent is applied.
+    Draining,
+    /// To become primary, once its cluster is stored.
+    Founding,
+    /// To have this role, once the databases are in a state that suits it.
+    Taking(Role),
+    /// To stay primary.
+    Primary,
+    /// To give the lease back.
+    Releasing,
+    /// To follow the primary.
+    Following,
+    /// Nothing any more.
+    Stopped,
+}
+
+impl Node {
+    /// A node that belongs to this cluster, if it knows, and asks for its primary at once.
+    pub fn new(options: Options, cluster: Option<ClusterId>) -> Self {
+        Self {
+            following: Following::new(options.node_id),
+            jitter: options.seed,
+            options,
+            cluster,
+            role: Role::Searching,
+            phase: Phase::Waiting { until_ns: 0 },
+            lease: Tenure::default(),
+            feeds: BTreeMap::new(),
+            last_stream: 0,
+            stopping: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// The role that the node has, or had until a moment ago.
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// Until when the node may be primary at most.
+    pub fn authority(&self) -> Authority {
+        self.lease.authority()
+    }
+
+    /// The number of a new stream to or from this node.
+    pub fn new_stream(&mut self) -> StreamId {
+        self.last_stream += 1;
+        StreamId(self.last_stream)
+    }
+
+    /// Takes note of what happened.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Tick => {}
+            Event::Stop => self.stopping = true,
+            Event::Lease { number, reply } => {
+                if self.lease.answered(number, &reply, now) {
+                    self.lease_answered(reply, now);
+                }
+            }
+            Event::RoleTaken => self.role_taken(now),
+            Event::ClusterStored(id) => self.cluster_stored(id, now),
+            Event::Durable { database, position } => {
+                for feed in self.feeds.values_mut() {
+                    feed.changed(database.clone(), position);
+                }
+            }
+            Event::Positions(positions) => self.following.positions(positions, &mut self.effects),
+            Event::Subscribed { stream, theirs, filter, ours } => {
+                if self.phase == Phase::Primary {
+                    self.feeds.insert(stream, Feed::new(theirs, ours, filter));
+                } else {
+                    self.effects.push(Effect::Finish { stream, orderly: true });
+                }
+            }
+            Event::Sent { stream, ltx } => {
+                if let Some(feed) = self.feeds.get_mut(&stream) {
+                    feed.sent(ltx);
+                }
+            }
+            Event::Ended { stream, orderly } => {
+                self.feeds.remove(&stream);
+                let end = self.following.ended(stream);
+                if end.is_some() && orderly {
+                    self.note(Note::Disconnected);
+                }
+                self.stream_ended(end, now);
+            }
+            Event::Connected { stream, cluster } => {
+                let end = self.following.connected(stream, cluster, self.cluster, &mut self.effects);
+                self.stream_ended(end, now);
+            }
+            Event::Frame { stream, frame } => {
+                let end = self.following.frame(stream, &frame, &mut self.effects);
+                if end.is_some() {
+                    self.note(Note::Disconnected);
+                }
+                self.stream_ended(end, now);
+            }
+            Event::Header { stream, database, header } => {
+                let end = self.following.header(stream, database, header, &mut self.effects);
+                self.stream_ended(end, now);
+            }
+            Event::Body { stream, body } => self.following.body(stream, body, now, &mut self.effects),
+            Event::Applied { delivery, outcome } => {
+                self.following.applied(delivery, outcome, now, &mut self.effects);
+            }
+        }
+        self.go_on(now);
+        self.feed(now);
+    }
+
+    /// What is to be done since the last call, in this order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        mem::take(&mut self.effects)
+    }
+
+    /// When the node wants to be told what time it is, in nanoseconds of the monotonic clock.
+    pub fn wake_ns(&self) -> Option<u64> {
+        let waiting = match self.phase {
+            Phase::Waiting { until_ns } => Some(until_ns),
+            _ => None,
+        };
+        let feeds = self.feeds.values().filter_map(Feed::wake_ns);
+        let (renewal, end) = match self.phase {
+            Phase::Draining | Phase::Primary => (self.lease.renewal_ns(), self.lease.end_ns()),
+            // What is under way has to be awaited even if the lease runs out.
+            Phase::Founding | Phase::Taking(Role::Primary) => (self.lease.renewal_ns(), None),
+            _ => (None, None),
+        };
+        let others = [waiting, renewal, end, self.following.wake_ns()];
+        others.into_iter().flatten().chain(feeds).min()
+    }
+
+    fn lease_answered(&mut self, reply: LeaseReply, now: Now) {
+        match (&self.phase, reply) {
+            (Phase::Comparing, LeaseReply::Cluster(_)) if self.stopping => self.wait(now),
+            (Phase::Comparing, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
+                (Some(theirs), Some(ours)) if theirs != ours => {
+                    self.note(Note::OtherLease { theirs, ours });
+                    self.wait(now);
+                }
+                _ => {
+                    self.phase = Phase::Finding;
+                    self.ask(LeaseRequest::FindOrAcquire, now);
+                }
+            },
+            (Phase::Finding, LeaseReply::Held { .. }) => {
+                // What is still being applied belongs to the primary before this one.
+                self.following.drop_waiting(&mut self.effects);
+                self.phase = Phase::Draining;
+            }
+            (Phase::Finding, LeaseReply::Primary(primary)) => {
+                let role = Role::Replica(primary.clone());
+                if self.role == role {
+                    self.follow(primary);
+                } else {
+                    self.note(Note::Following(primary));
+                    self.take(role);
+                }
+            }
+            (Phase::Finding, LeaseReply::NoPrimary) => {
+                self.note(Note::NoPrimary);
+                if self.role == Role::Searching {
+                    self.wait(now);
+                } else {
+                    self.take(Role::Searching);
+                }
+            }
+            (Phase::Comparing | Phase::Finding, LeaseReply::Failed(reason)) => {
+                self.note(Note::LeaseFailed(reason));
+                self.wait(now);
+            }
+            (Phase::Primary, LeaseReply::Held { .. }) => {
+                self.effects.push(Effect::Authorize(self.lease.authority()));
+            }
+            (Phase::Primary, LeaseReply::Failed(reason)) => {
+                let left_ns = match self.lease.authority() {
+                    Authority::Until(until_ns) => until_ns.saturating_sub(now.monotonic_ns),
+                    Authority::Forever | Authority::ReadOnly => 0,
+                };
+                self.note(Note::NotRenewed { reason, left_ns });
+            }
+            (Phase::Releasing, _) => {
+                // Given back or not: this node does not use it any more, and it runs out.
+                self.lease.forget();
+                self.phase = Phase::Waiting { until_ns: now.monotonic_ns };
+            }
+            // What a renewal came to is seen from the lease.
+            _ => {}
+        }
+    }
+
+    fn role_taken(&mut self, now: Now) {
+        let Phase::Taking(role) = &self.phase else { return };
+        self.role = role.clone();
+        match self.role.clone() {
+            Role::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
+            Role::Primary => {
+                self.phase = Phase::Primary;
+                // It may have been renewed while the databases were prepared.
+                self.effects.push(Effect::Authorize(self.lease.authority()));
+                self.note(Note::Acquired);
+                self.effects.push(Effect::Ready);
+            }
+            Role::Replica(primary) => self.follow(primary),
+            Role::Searching if self.lease.is_held() => self.phase = Phase::Releasing,
+            Role::Searching => self.wait(now),
+        }
+    }
+
+    fn cluster_stored(&mut self, id: Option<ClusterId>, now: Now) {
+        self.cluster = self.cluster.or(id);
+        if self.phase == Phase::Founding {
+            match id {
+                Some(_) => self.take(Role::Primary),
+                None => {
+                    self.note(Note::ClusterNotStored);
+                    self.phase = Phase::Releasing;
+                }
+            }
+            return;
+        }
+        let end = self.following.cluster_stored(id, &mut self.effects);
+        self.stream_ended(end, now);
+    }
+
+    fn stream_ended(&mut self, end: Option<End>, now: Now) {
+        let Some(end) = end else { return };
+        self.following.close(&mut self.effects);
+        if self.phase == Phase::Following {
+            match end {
+                End::Disconnected => self.wait(now),
+                End::Refetch => self.phase = Phase::Waiting { until_ns: now.monotonic_ns },
+            }
+        }
+    }
+
+    /// Does what has become possible.
+    fn go_on(&mut self, now: Now) {
+        let end = self.following.tick(now, &mut self.effects);
+        self.stream_ended(end, now);
+        match &self.phase {
+            Phase::Waiting { .. } if self.stopping => self.stop(),
+            Phase::Waiting { until_ns } if now.monotonic_ns >= *until_ns && !self.lease.is_asking() => {
+                self.phase = Phase::Comparing;
+                self.ask(LeaseRequest::ClusterId, now);
+            }
+            Phase::Draining if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
+            Phase::Draining if self.following.is_idle() => {
+                self.phase = Phase::Founding;
+                self.effects.push(Effect::StoreCluster(None));
+            }
+            Phase::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
+            Phase::Following if self.stopping => {
+                self.following.close(&mut self.effects);
+                self.phase = Phase::Waiting { until_ns: now.monotonic_ns };
+                self.stop();
+            }
+            _ => {}
+        }
+        match &self.phase {
+            Phase::Draining | Phase::Founding | Phase::Taking(Role::Primary) | Phase::Primary
+                if self.lease.is_renewal_due(now) =>
+            {
+                self.ask(LeaseRequest::Renew, now);
+            }
+            Phase::Releasing if !self.lease.is_asking() => self.ask(LeaseRequest::Release, now),
+            _ => {}
+        }
+    }
+
+    /// Stops once nothing is being applied any more.
+    fn stop(&mut self) {
+        self.following.drop_waiting(&mut self.effects);
+        if self.following.is_idle() && !self.lease.is_asking() {
+            self.phase = Phase::Stopped;
+            self.effects.push(Effect::Stopped);
+        }
+    }
+
+    fn step_down(&mut self) {
+        if !self.stopping {
+            self.note(Note::Lost);
+        }
+        for (stream, feed) in mem::take(&mut self.feeds) {
+            self.effects.push(Effect::Finish { stream, orderly: !feed.is_within_ltx() });
+        }
+        self.take(Role::Searching);
+    }
+
+    fn follow(&mut self, primary: PrimaryInfo) {
+        self.phase = Phase::Following;
+        let stream = self.new_stream();
+        self.following.begin(stream, primary, &mut self.effects);
+    }
+
+    fn take(&mut self, role: Role) {
+        let authority = if role.is_primary() { self.lease.authority() } else { Authority::ReadOnly };
+        self.phase = Phase::Taking(role.clone());
+        self.effects.push(Effect::TakeRole { role, authority });
+    }
+
+    fn ask(&mut self, request: LeaseRequest, now: Now) {
+        let number = self.lease.ask(now);
+        self.effects.push(Effect::Lease { number, request });
+    }
+
+    /// Sends what there is to send.
+    fn feed(&mut self, now: Now) {
+        for (stream, feed) in &mut self.feeds {
+            self.effects.extend(feed.next(*stream, now));
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
+    }
+
+    /// Begins anew after the reconnect delay, a quarter more or less, so that replicas of a primary that came back do not
+    /// all connect at the same moment.
+    fn wait(&mut self, now: Now) {
+        // The multiplier and increment of Knuth's MMIX; the high bits are good enough to spread delays.
+        self.jitter =
+            self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let delay = u64::try_from(self.options.reconnect_delay.as_nanos()).unwrap_or(u64::MAX);
+        let share = u128::from(self.jitter >> 32);
+        let spread = u64::try_from((u128::from(delay / 2) * share) >> 32).unwrap_or(0);
+        let until_ns = now.monotonic_ns.saturating_add(delay - delay / 4).saturating_add(spread);
+        self.phase = Phase::Waiting { until_ns };
+    }
+}
