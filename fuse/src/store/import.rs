@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use litefs_core::apply::ApplyError;
 use litefs_core::database::{Authority, Request};
 use litefs_core::sqlite::header::DatabaseHeader;
 use litefs_core::{
@@ -16,7 +17,6 @@ use super::receive::ReceiveError;
 use super::scratch::scratch_file;
 use super::{Store, clock, lock};
 use crate::DatabaseFiles;
-use crate::apply::ApplyError;
 
 /// How long an import waits for programs that are writing.
 const LOCK_WAIT: Duration = Duration::from_secs(10);

@@ -1,10 +1,9 @@
 use std::io;
 
+use litefs_core::apply::{Pages, PagesError};
 use litefs_core::database::{Inspector, Received};
 use litefs_core::ltx::{Item, Reader};
 use litefs_core::{PageNumber, ReadAt};
-
-use crate::apply::{Pages, PagesError};
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;

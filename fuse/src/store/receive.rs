@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use litefs_core::apply::{ApplyError, Change};
 use litefs_core::database::{Admission, Received, StopReason};
 use litefs_core::{Errno, Position, ReadAt};
 
@@ -10,7 +11,6 @@ use super::database::Database;
 use super::lock;
 use super::ltx_file::LtxPages;
 use crate::DatabaseFiles;
-use crate::apply::{ApplyError, Change};
 
 /// How long to wait before a full disk is tried again.
 const SPACE_WAIT: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use litefs_core::apply::{ApplyError, lacks_page_count};
 use litefs_core::database::StopReason;
 use litefs_core::log::Retention;
 use litefs_core::sqlite::{wal, wal_index};
@@ -12,7 +13,7 @@ use super::clock::now;
 use super::database::Database;
 use super::lock;
 use crate::DatabaseFiles;
-use crate::apply::{Applier, ApplyError, lacks_page_count};
+use crate::apply::Applier;
 
 /// How long publishing for a writer that died waits for one that lives.
 const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
@@ -127,7 +128,7 @@ impl Database {
         let Some(due) = self.wal_ahead.due() else { return };
         let Some(applier) = self.idle_applier() else { return };
         if let Some(applier) = applier.as_ref()
-            && let Err(error) = applier.read_wal_ahead(&due)
+            && let Err(error) = applier.system().read_wal_ahead(&due)
         {
             tracing::debug!(name = %self.name(), "cannot read the WAL ahead of its writer: {error}");
         }

@@ -1,14 +1,13 @@
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use litefs_core::PageNumber;
-use litefs_core::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader, WalChecksum, WalHeader};
+use crate::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader, WalChecksum, WalHeader};
+use crate::{Errno, PageNumber, ReadAt};
 
 /// Reads the valid frames of a WAL from some frame on.
 #[derive(Debug)]
-pub(super) struct WalScan<'f> {
-    file: &'f File,
+pub(super) struct WalScan<'f, F> {
+    file: &'f F,
     header: WalHeader,
     chain: WalChecksum,
     frames: u32,
@@ -25,19 +24,18 @@ pub(super) struct ScannedFrame {
     pub(super) chain: WalChecksum,
 }
 
-impl<'f> WalScan<'f> {
+impl<'f, F: ReadAt> WalScan<'f, F> {
     /// Over the frames after the first `frames`, whose running checksum is `chain`.
-    pub(super) fn new(file: &'f File, header: WalHeader, frames: u32, chain: WalChecksum) -> Self {
+    pub(super) fn new(file: &'f F, header: WalHeader, frames: u32, chain: WalChecksum) -> Self {
         let len = FRAME_HEADER_LEN + header.page_size.bytes();
         Self { file, header, chain, frames, frame: vec![0; len] }
     }
 
     /// The next frame, or `None` where the valid ones end.
-    pub(super) fn next(&mut self) -> io::Result<Option<ScannedFrame>> {
+    pub(super) fn next(&mut self) -> Result<Option<ScannedFrame>, Errno> {
         let offset = wal::frame_offset(self.frames, self.header.page_size);
-        match self.file.read_exact_at(&mut self.frame, offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            other => other?,
+        if self.file.read_at(offset, &mut self.frame)? < self.frame.len() {
+            return Ok(None);
         }
         let (head, content) = self.frame.split_at(FRAME_HEADER_LEN);
         let Some(head) = FrameHeader::decode(head) else { return Ok(None) };
@@ -51,10 +49,7 @@ impl<'f> WalScan<'f> {
 }
 
 /// The header of the WAL, if it has a valid one.
-pub(super) fn read_header(file: &File) -> io::Result<Option<WalHeader>> {
+pub(super) fn read_header(file: &impl ReadAt) -> Result<Option<WalHeader>, Errno> {
     let mut bytes = [0; wal::HEADER_LEN];
-    match file.read_exact_at(&mut bytes, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        other => other.map(|()| WalHeader::decode(&bytes).ok()),
-    }
+    if file.read_at(0, &mut bytes)? < bytes.len() { Ok(None) } else { Ok(WalHeader::decode(&bytes).ok()) }
 }

@@ -1,20 +1,20 @@
 //! How a [`WalWriter`] begins: with what other connections, or their deaths, have left.
 
-use std::os::unix::fs::FileExt;
+use alloc::vec::Vec;
 
-use litefs_core::File as Kind;
-use litefs_core::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader};
-use litefs_core::sqlite::wal_index::Header;
-
-use super::context::{Context, FileIdentity, random};
+use super::backing_file::read_exact;
+use super::context::Context;
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
 use super::wal_index::{NOT_USED, WalIndex};
 use super::wal_scan::{self, WalScan};
 use super::wal_writer::{PAUSE_AT, WalWriter};
-use super::{ApplyError, Lock};
+use super::{ApplyError, BackingFile, FileIdentity, Lock, System};
+use crate::File as Kind;
+use crate::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader};
+use crate::sqlite::wal_index::Header;
 
-impl WalWriter {
+impl<S: System> WalWriter<S> {
     /// Becomes the writer of the WAL, which is created where it is missing.
     ///
     /// What other connections have published is taken over; where there is nothing, the wal-index is rebuilt from the
@@ -22,27 +22,27 @@ impl WalWriter {
     ///
     /// `database` is locked with SHARED: as long as it has its name, the files beside it are not replaced.
     pub(super) fn attach(
-        context: &Context,
+        context: &Context<S>,
         database: FileIdentity,
         deadline: Deadline,
     ) -> Result<Self, ApplyError> {
         let shm = ShmLock::new(context.open_or_create_in_mount(Kind::Shm)?);
         let in_mount = context.open_or_create_in_mount(Kind::Wal)?;
-        let lock = ApplyError::errno;
-        if !deadline.wait_for(|| join(context, &shm))? {
+        let lock = ApplyError::io;
+        if !deadline.wait_for(context, || join(context, &shm))? {
             return Err(ApplyError::Busy(Lock::WalIndex));
         }
-        let writer = deadline.wait_for(|| shm.write()).map_err(lock("lock", Kind::Shm))?;
-        if !writer || !deadline.wait_for(|| shm.checkpoint()).map_err(lock("lock", Kind::Shm))? {
+        let writer = deadline.wait_for(context, || shm.write()).map_err(lock("lock", Kind::Shm))?;
+        if !writer || !deadline.wait_for(context, || shm.checkpoint()).map_err(lock("lock", Kind::Shm))? {
             return Err(ApplyError::Busy(Lock::Write));
         }
-        let index = WalIndex::new(context.open_shm()?);
+        let index = WalIndex::new(context.open_index()?);
         let wal = context.open_backing(Kind::Wal)?;
         if context.database_identity()? != Some(database) {
             // These are the files of another database, whose locks are not held.
             return Err(ApplyError::Busy(Lock::Replaced));
         }
-        let wal_len = wal.metadata().map_err(ApplyError::io("look at", Kind::Wal))?.len();
+        let wal_len = wal.len().map_err(ApplyError::io("look at", Kind::Wal))?;
         let published = Header::default();
         let mut writer = Self {
             shm,
@@ -79,7 +79,7 @@ impl WalWriter {
             if offset + FRAME_HEADER_LEN as u64 > self.wal_len {
                 return Ok(false);
             }
-            self.wal.read_exact_at(&mut last, offset).map_err(ApplyError::io("read", Kind::Wal))?;
+            read_exact(&self.wal, offset, &mut last).map_err(ApplyError::io("read", Kind::Wal))?;
             let agrees = FrameHeader::decode(&last).is_some_and(|last| {
                 last.salt == header.salt && last.checksum == header.frame_checksum && last.commit != 0
             });
@@ -94,10 +94,10 @@ impl WalWriter {
     }
 
     /// Rebuilds the wal-index from the WAL, as SQLite does when a connection finds none.
-    fn recover(&mut self, context: &Context, deadline: Deadline) -> Result<(), ApplyError> {
-        let lock = || ApplyError::errno("lock", Kind::Shm);
+    fn recover(&mut self, context: &Context<S>, deadline: Deadline) -> Result<(), ApplyError> {
+        let lock = || ApplyError::io("lock", Kind::Shm);
         let mut recovering = None;
-        let locked = deadline.wait_for(|| {
+        let locked = deadline.wait_for(context, || {
             recovering = self.shm.recover()?;
             Ok(recovering.is_some())
         });
@@ -106,7 +106,7 @@ impl WalWriter {
         }
         let generation = wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))?;
         // A connection that had seen another header with the same values would keep its cache.
-        let change = random().map_err(ApplyError::errno("draw a random number for", Kind::Shm))?;
+        let change = context.random("draw a random number for", Kind::Shm)?;
         let mut header = Header { change, ..Header::default() };
         let mut pages = Vec::new();
         if let Some(found) = generation {
@@ -144,7 +144,7 @@ impl WalWriter {
     /// Publishes the transactions that are whole in the WAL after those that are published.
     ///
     /// Only accepted transactions ever get whole into the WAL, and each one accepted is the log's too.
-    fn publish_unpublished(&mut self, context: &Context) -> Result<(), ApplyError> {
+    fn publish_unpublished(&mut self, context: &Context<S>) -> Result<(), ApplyError> {
         let (generation, chain) = match self.generation {
             Some(generation) => (generation, self.published.frame_checksum),
             None => match wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))? {
@@ -184,10 +184,10 @@ impl WalWriter {
 }
 
 /// Joins those who have the wal-index mapped; the first one begins it anew. False while another is doing so.
-fn join(context: &Context, shm: &ShmLock) -> Result<bool, ApplyError> {
-    let lock = || ApplyError::errno("lock", Kind::Shm);
+fn join<S: System>(context: &Context<S>, shm: &ShmLock<S::Locks>) -> Result<bool, ApplyError> {
+    let lock = || ApplyError::io("lock", Kind::Shm);
     if shm.only_user().map_err(lock())? {
-        context.reset_shm()?;
+        context.reset_index()?;
     }
     shm.user().map_err(lock())
 }

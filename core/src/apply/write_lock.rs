@@ -1,16 +1,15 @@
 //! What an [`Applier`] does on a node that programs write on: it keeps them from it, or ends what one of them began.
 
-use std::time::Duration;
+use core::time::Duration;
 
-use litefs_core::{Errno, File as Kind};
-
-use super::ApplyError;
 use super::applier::Applier;
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
 use super::wal_writer::WalWriter;
+use super::{ApplyError, System};
+use crate::{Errno, File as Kind};
 
-impl Applier {
+impl<S: System> Applier<S> {
     /// Publishes transactions that were accepted up to byte `accepted_end` of the WAL with these salts, but that the
     /// writer died before it could show to others. True when there were any and somebody to show them to.
     ///
@@ -23,7 +22,7 @@ impl Applier {
         accepted_end: u64,
         wait: Duration,
     ) -> Result<bool, ApplyError> {
-        let deadline = Deadline::after(wait);
+        let deadline = Deadline::after(&self.context, wait);
         let was_attached = self.wal.is_some();
         if !was_attached && !self.index_has_users()? {
             return Ok(false);
@@ -49,7 +48,7 @@ impl Applier {
     fn index_has_users(&self) -> Result<bool, ApplyError> {
         match self.context.open_in_mount(Kind::Shm) {
             Ok(shm) => {
-                ShmLock::new(shm).has_users().map_err(ApplyError::errno("look at the locks of", Kind::Shm))
+                ShmLock::new(shm).has_users().map_err(ApplyError::io("look at the locks of", Kind::Shm))
             }
             Err(ApplyError::Io { errno: Errno::ENOENT, .. }) => Ok(false),
             Err(error) => Err(error),
@@ -76,7 +75,7 @@ impl Applier {
     /// # Errors
     /// [`ApplyError::Busy`] when programs do not let go in time; nothing is held then.
     pub fn hold(&mut self, wait: Duration) -> Result<(), ApplyError> {
-        let deadline = Deadline::after(wait);
+        let deadline = Deadline::after(&self.context, wait);
         self.open()?;
         let locked = self.lock_writers(deadline);
         self.held = locked.is_ok();

@@ -1,5 +1,7 @@
-use litefs_core::PageNumber;
-use litefs_core::sqlite::wal::{FRAME_HEADER_LEN, FrameHeader, WalChecksum, WalHeader};
+use alloc::vec::Vec;
+
+use crate::PageNumber;
+use crate::sqlite::wal::{FRAME_HEADER_LEN, FrameHeader, WalChecksum, WalHeader};
 
 /// Frames on their way to the WAL.
 pub(super) struct WalBatch {

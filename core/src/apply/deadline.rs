@@ -1,13 +1,15 @@
-use std::time::{Duration, Instant};
+use core::time::Duration;
+
+use super::Clock;
 
 /// Moment until which something may be waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Deadline(Duration);
 
 impl Deadline {
     /// The moment `wait` from now.
-    pub(super) fn after(wait: Duration) -> Self {
-        Self(Instant::now() + wait)
+    pub(super) fn after(clock: &impl Clock, wait: Duration) -> Self {
+        Self(clock.elapsed().saturating_add(wait))
     }
 
     /// Asks `condition` again and again until it holds, at least once; false when the deadline came first.
@@ -17,16 +19,21 @@ impl Deadline {
     ///
     /// # Errors
     /// What `condition` answered.
-    pub(super) fn wait_for<E>(self, mut condition: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    pub(super) fn wait_for<E>(
+        self,
+        clock: &impl Clock,
+        mut condition: impl FnMut() -> Result<bool, E>,
+    ) -> Result<bool, E> {
         let mut pause = Duration::from_micros(20);
         loop {
             if condition()? {
                 return Ok(true);
             }
-            if Instant::now() >= self.0 {
+            let now = clock.elapsed();
+            if now >= self.0 {
                 return Ok(false);
             }
-            std::thread::sleep(pause.min(self.0.saturating_duration_since(Instant::now())));
+            clock.sleep(pause.min(self.0 - now));
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }

@@ -1,13 +1,12 @@
+use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
 
-use litefs_core::sqlite::wal_index::{
+use super::wal_index_block::Block;
+use super::{ApplyError, IndexBytes};
+use crate::sqlite::wal_index::{
     self, ATTEMPTED_OFFSET, BACKFILL_OFFSET, HEADER_LEN, Header, MARK_NOT_USED, MARKS_OFFSET,
 };
-use litefs_core::{Errno, File as Kind, PageNumber};
-
-use super::ApplyError;
-use super::shm_bytes::ShmBytes;
-use super::wal_index_block::Block;
+use crate::{Errno, File as Kind, PageNumber};
 
 /// The wal-index: which frame of the WAL has the newest version of a page, and what is published to readers.
 ///
@@ -15,14 +14,14 @@ use super::wal_index_block::Block;
 /// off changes what is said of the checkpoint. Readers look at any time, so the order of stores is part of the format
 /// (WAL-mode file format 2).
 #[derive(Debug)]
-pub(super) struct WalIndex {
-    bytes: ShmBytes,
+pub(super) struct WalIndex<I> {
+    bytes: I,
     /// The block that the last frame went to, as it is in the file.
     last: Option<Block>,
 }
 
-impl WalIndex {
-    pub(super) fn new(bytes: ShmBytes) -> Self {
+impl<I: IndexBytes> WalIndex<I> {
+    pub(super) fn new(bytes: I) -> Self {
         Self { bytes, last: None }
     }
 
@@ -85,7 +84,7 @@ impl WalIndex {
     /// Makes room for `frame` and those before it; true when the file had to be grown.
     pub(super) fn reserve(&mut self, frame: u32) -> Result<bool, ApplyError> {
         let blocks = wal_index::block_of(frame) + 1;
-        self.bytes.grow(blocks).map_err(ApplyError::errno("grow", Kind::Shm))
+        self.bytes.grow(blocks).map_err(ApplyError::io("grow", Kind::Shm))
     }
 
     /// The page in a frame.
@@ -169,23 +168,28 @@ fn mark_offset(number: u64) -> usize {
 }
 
 fn reading() -> impl FnOnce(Errno) -> ApplyError {
-    ApplyError::errno("read", Kind::Shm)
+    ApplyError::io("read", Kind::Shm)
 }
 
 fn writing() -> impl FnOnce(Errno) -> ApplyError {
-    ApplyError::errno("write", Kind::Shm)
+    ApplyError::io("write", Kind::Shm)
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
+    use super::super::tests::MemoryIndex;
     use super::*;
 
     fn page(number: u32) -> PageNumber {
         PageNumber::new(number).unwrap()
     }
 
-    fn index() -> WalIndex {
-        WalIndex::new(ShmBytes::new(tempfile::tempfile().unwrap(), true, 1).unwrap())
+    fn index() -> WalIndex<MemoryIndex> {
+        let mut bytes = MemoryIndex::default();
+        bytes.grow(1).unwrap();
+        WalIndex::new(bytes)
     }
 
     #[test]
@@ -214,7 +218,7 @@ mod tests {
             first += pages.len() as u32;
         }
         rebuilt.rebuild(&pages).unwrap();
-        let bytes = |index: &WalIndex| {
+        let bytes = |index: &WalIndex<MemoryIndex>| {
             let mut bytes = vec![0; index.bytes.blocks() * wal_index::BLOCK_BYTES];
             index.bytes.read(0, &mut bytes).unwrap();
             bytes

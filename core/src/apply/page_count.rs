@@ -1,15 +1,14 @@
 //! The number of pages that the wal-index says a database has.
 
-use litefs_core::File as Kind;
-use litefs_core::sqlite::header::DatabaseHeader;
-use litefs_core::sqlite::wal_index::Header;
-
-use super::ApplyError;
 use super::applier::{Applier, read_header};
 use super::shm_lock::ShmLock;
 use super::wal_index::WalIndex;
+use super::{ApplyError, System};
+use crate::File as Kind;
+use crate::sqlite::header::DatabaseHeader;
+use crate::sqlite::wal_index::Header;
 
-impl Applier {
+impl<S: System> Applier<S> {
     /// Has the wal-index say how many pages the database has while the WAL is empty, as it does after SQLite began the
     /// WAL again. Where it does not, because it was just set up, each transaction asks for the length of the database
     /// file, and the kernel asks the daemon. True when programs see the number from now on.
@@ -21,7 +20,7 @@ impl Applier {
     /// # Errors
     /// What the kernel or the disk answered.
     pub fn show_page_count(&mut self) -> Result<bool, ApplyError> {
-        let lock = || ApplyError::errno("lock", Kind::Shm);
+        let lock = || ApplyError::io("lock", Kind::Shm);
         if self.wal.is_some() || self.held || self.context.backing_len(Kind::Wal)? > 0 {
             return Ok(false);
         }
@@ -35,7 +34,7 @@ impl Applier {
         if !shm.write().map_err(lock())? {
             return Ok(false);
         }
-        let index = WalIndex::new(self.context.open_shm()?);
+        let index = WalIndex::new(self.context.open_index()?);
         let found = index.header()?.filter(lacks_page_count);
         let database = self.context.open_backing(Kind::Database)?;
         let page_size = read_header(&database)?.filter(DatabaseHeader::is_wal).map(|header| header.page_size);

@@ -1,20 +1,16 @@
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use alloc::vec::Vec;
 
-use litefs_core::{File as Kind, PageNumber, PageSize};
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
-
-use super::ApplyError;
 use super::checked_pages::CheckedPages;
 use super::context::Context;
+use super::{ApplyError, BackingFile, System};
+use crate::{File as Kind, PageNumber, PageSize};
 
 /// Writes a transaction to the database file, on which the caller holds EXCLUSIVE and of which no page is in the WAL.
 ///
 /// After an error the file may be half written: the caller keeps the lock until a transaction was written whole.
-pub(super) fn write_transaction(
-    context: &Context,
-    database: &File,
+pub(super) fn write_transaction<S: System>(
+    context: &Context<S>,
+    database: &S::File,
     pages: &mut CheckedPages<'_>,
     complete: bool,
 ) -> Result<(), ApplyError> {
@@ -28,7 +24,7 @@ pub(super) fn write_transaction(
         pages.check_complete()?;
     }
     let len = u64::from(pages.commit()) * u64::from(page_size.get());
-    if database.metadata().map_err(ApplyError::io("look at", Kind::Database))?.len() != len {
+    if database.len().map_err(ApplyError::io("look at", Kind::Database))? != len {
         database.set_len(len).map_err(ApplyError::io("resize", Kind::Database))?;
     }
     context.resized(Kind::Database)
@@ -36,23 +32,22 @@ pub(super) fn write_transaction(
 
 /// Has the disk set space aside for what the database file grows by, so that a full disk is known before anything is
 /// written.
-pub(super) fn set_space_aside(database: &File, pages: &CheckedPages<'_>) -> Result<(), ApplyError> {
-    let present = database.metadata().map_err(ApplyError::io("look at", Kind::Database))?.len();
+pub(super) fn set_space_aside(
+    database: &impl BackingFile,
+    pages: &CheckedPages<'_>,
+) -> Result<(), ApplyError> {
+    let present = database.len().map_err(ApplyError::io("look at", Kind::Database))?;
     let len = u64::from(pages.commit()) * u64::from(pages.page_size().get());
     if len <= present {
         return Ok(());
     }
-    match fallocate(database, FallocateFlags::KEEP_SIZE, present, len - present) {
-        // Not every file system can.
-        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
-        Err(error) => Err(ApplyError::io("grow", Kind::Database)(error.into())),
-    }
+    database.set_space_aside(present, len - present).map_err(ApplyError::io("grow", Kind::Database))
 }
 
 /// Writes pages to the backing database file, neighbours together, and has the kernel forget the old ones.
-pub(super) struct DatabaseWriter<'a> {
-    context: &'a Context,
-    file: &'a File,
+pub(super) struct DatabaseWriter<'a, S: System> {
+    context: &'a Context<S>,
+    file: &'a S::File,
     page_size: PageSize,
     /// Where `run` goes, in bytes.
     start: u64,
@@ -62,8 +57,8 @@ pub(super) struct DatabaseWriter<'a> {
 /// Neighbouring pages are written together up to this many bytes.
 const RUN_MAX: usize = 1 << 20;
 
-impl<'a> DatabaseWriter<'a> {
-    pub(super) fn new(context: &'a Context, file: &'a File, page_size: PageSize) -> Self {
+impl<'a, S: System> DatabaseWriter<'a, S> {
+    pub(super) fn new(context: &'a Context<S>, file: &'a S::File, page_size: PageSize) -> Self {
         Self { context, file, page_size, start: 0, run: Vec::new() }
     }
 
@@ -85,7 +80,7 @@ impl<'a> DatabaseWriter<'a> {
         if self.run.is_empty() {
             return Ok(());
         }
-        self.file.write_all_at(&self.run, self.start).map_err(ApplyError::io("write", Kind::Database))?;
+        self.file.write_at(self.start, &self.run).map_err(ApplyError::io("write", Kind::Database))?;
         self.context.invalidate(Kind::Database, self.start..self.start + self.run.len() as u64)?;
         self.run.clear();
         Ok(())

@@ -1,7 +1,9 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::error::Error;
 
-use litefs_core::database::JournalMode;
-use litefs_core::{PageNumber, PageSize};
+use crate::database::JournalMode;
+use crate::{PageNumber, PageSize};
 
 /// A transaction to apply: the database after it.
 ///

@@ -1,18 +1,15 @@
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::time::Duration;
-
-use litefs_core::database::{Applied, JournalMode};
-use litefs_core::sqlite::header::DatabaseHeader;
-use litefs_core::{File as Kind, PageNumber};
+use core::time::Duration;
 
 use super::checked_pages::CheckedPages;
 use super::checkpoint::Checkpoint;
-use super::context::{Context, FileIdentity};
+use super::context::Context;
 use super::database_lock::DatabaseLock;
 use super::deadline::Deadline;
 use super::wal_writer::WalWriter;
-use super::{ApplyError, Change, Kernel, Lock, Paths, direct};
+use super::{ApplyError, BackingFile, Change, FileIdentity, Lock, System, Trouble, direct};
+use crate::database::{Applied, JournalMode};
+use crate::sqlite::header::DatabaseHeader;
+use crate::{Errno, File as Kind, PageNumber, ReadAt};
 
 /// Changes one database from outside of SQLite, beside whatever programs have it open.
 ///
@@ -22,12 +19,12 @@ use super::{ApplyError, Change, Kernel, Lock, Paths, direct};
 /// that connections might take for something they have cached. SQLite uses a WAL that is there whatever the header
 /// says, so all connections agree.
 #[derive(Debug)]
-pub struct Applier {
-    pub(super) context: Context,
+pub struct Applier<S: System> {
+    pub(super) context: Context<S>,
     /// Holds locks in the wal-index, under SHARED or more on the database file: so it is dropped before that.
-    pub(super) wal: Option<WalWriter>,
+    pub(super) wal: Option<WalWriter<S>>,
     /// The database file, while it is in use here.
-    open: Option<OpenDatabase>,
+    open: Option<OpenDatabase<S>>,
     /// The highest change counter that a connection in rollback mode may have cached pages under.
     cached_counter: Option<u32>,
     /// The change counter does not tell the database from what connections may have cached: only the WAL's index does.
@@ -41,10 +38,10 @@ pub struct Applier {
 }
 
 #[derive(Debug)]
-struct OpenDatabase {
-    lock: DatabaseLock,
+struct OpenDatabase<S: System> {
+    lock: DatabaseLock<S::Locks>,
     /// The backing file.
-    file: File,
+    file: S::File,
     identity: FileIdentity,
     journal_mode: JournalMode,
 }
@@ -59,11 +56,11 @@ enum Route {
 /// Programs that have a database open do not keep it from being deleted for longer than this.
 const DELETE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-impl Applier {
-    /// For the database at `paths`, which need not exist yet. Nothing is opened before it is needed.
-    pub fn new(paths: Paths, kernel: Box<dyn Kernel>) -> Self {
+impl<S: System> Applier<S> {
+    /// For the database that `system` is about, which need not exist yet. Nothing is opened before it is needed.
+    pub fn new(system: S) -> Self {
         Self {
-            context: Context::new(paths, kernel),
+            context: Context::new(system),
             open: None,
             wal: None,
             cached_counter: None,
@@ -74,6 +71,11 @@ impl Applier {
         }
     }
 
+    /// The system it works on.
+    pub fn system(&self) -> &S {
+        &self.context.system
+    }
+
     /// Applies a transaction, waiting up to `wait` for locks that programs hold.
     ///
     /// Nothing is synced: the transaction is in a log that is durable. Call [`Applier::sync`] before the log forgets it.
@@ -82,9 +84,9 @@ impl Applier {
     /// Readers go on seeing the state before. Where the database file was half written, it stays locked until a later
     /// call succeeds.
     pub fn apply(&mut self, change: Change<'_>, wait: Duration) -> Result<Applied, ApplyError> {
-        let deadline = Deadline::after(wait);
+        let deadline = Deadline::after(&self.context, wait);
         if change.commit == 0 {
-            self.delete(Deadline::after(wait.min(DELETE_WAIT_MAX)))?;
+            self.delete(Deadline::after(&self.context, wait.min(DELETE_WAIT_MAX)))?;
             return Ok(Applied::Direct);
         }
         let mut pages = CheckedPages::new(change.pages, change.page_size, change.commit);
@@ -147,7 +149,7 @@ impl Applier {
     pub fn detach(&mut self) -> Result<(), ApplyError> {
         let synced = self.sync();
         if self.torn {
-            tracing::error!(database = ?self.context.paths.backing.database, "the database file is left half written");
+            self.context.report(Trouble::HalfWritten);
         }
         self.close();
         synced
@@ -348,16 +350,18 @@ impl Applier {
     }
 
     pub(super) fn share(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
-        let shared = self.lock()?.shared(deadline).map_err(lock_error())?;
+        let Some(open) = &mut self.open else { return Err(not_open()) };
+        let shared = open.lock.shared(&self.context, deadline).map_err(lock_error())?;
         if shared { Ok(()) } else { Err(ApplyError::Busy(Lock::Shared)) }
     }
 
     pub(super) fn exclude(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
-        let excluded = self.lock()?.exclusive(deadline).map_err(lock_error())?;
+        let Some(open) = &mut self.open else { return Err(not_open()) };
+        let excluded = open.lock.exclusive(&self.context, deadline).map_err(lock_error())?;
         if excluded { Ok(()) } else { Err(ApplyError::Busy(Lock::Exclusive)) }
     }
 
-    fn lock(&mut self) -> Result<&mut DatabaseLock, ApplyError> {
+    fn lock(&mut self) -> Result<&mut DatabaseLock<S::Locks>, ApplyError> {
         self.open.as_mut().map(|open| &mut open.lock).ok_or_else(not_open)
     }
 
@@ -377,7 +381,7 @@ impl Applier {
         }
         let journal = self.context.open_backing(Kind::Journal)?;
         let mut first = [0];
-        let found = journal.read_at(&mut first, 0).map_err(ApplyError::io("read", Kind::Journal))?;
+        let found = journal.read_at(0, &mut first).map_err(ApplyError::io("read", Kind::Journal))?;
         // A journal that was ended without removing it begins with zeros.
         if found > 0 && first[0] != 0 { Err(ApplyError::HotJournal) } else { Ok(()) }
     }
@@ -388,34 +392,25 @@ impl Applier {
     }
 }
 
-impl Drop for Applier {
+impl<S: System> Drop for Applier<S> {
     fn drop(&mut self) {
         if let Err(error) = self.detach() {
-            tracing::error!(database = ?self.context.paths.backing.database, %error, "applied transactions may not be durable");
+            self.context.report(Trouble::NotSynced(&error));
         }
     }
 }
 
 /// The header in a database file, `None` in an empty one.
-pub(super) fn read_header(file: &File) -> Result<Option<DatabaseHeader>, ApplyError> {
+pub(super) fn read_header(file: &impl ReadAt) -> Result<Option<DatabaseHeader>, ApplyError> {
     let mut bytes = [0; DatabaseHeader::LEN];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        let found = file
-            .read_at(&mut bytes[filled..], filled as u64)
-            .map_err(ApplyError::io("read", Kind::Database))?;
-        if found == 0 {
-            return Ok(None);
-        }
-        filled += found;
-    }
-    Ok(DatabaseHeader::decode(&bytes).ok())
+    let found = file.read_at(0, &mut bytes).map_err(ApplyError::io("read", Kind::Database))?;
+    if found < bytes.len() { Ok(None) } else { Ok(DatabaseHeader::decode(&bytes).ok()) }
 }
 
-fn lock_error() -> impl FnOnce(litefs_core::Errno) -> ApplyError {
-    ApplyError::errno("lock", Kind::Database)
+fn lock_error() -> impl FnOnce(Errno) -> ApplyError {
+    ApplyError::io("lock", Kind::Database)
 }
 
 fn not_open() -> ApplyError {
-    ApplyError::Io { action: "use", file: Kind::Database, errno: litefs_core::Errno::ENOENT }
+    ApplyError::Io { action: "use", file: Kind::Database, errno: Errno::ENOENT }
 }

@@ -1,31 +1,30 @@
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use litefs_core::database::Applied;
-use litefs_core::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, WalChecksum, WalHeader};
-use litefs_core::sqlite::wal_index::Header;
-use litefs_core::{File as Kind, PageNumber, PageSize};
-
-use super::ApplyError;
+use super::backing_file::read_exact;
 use super::checked_pages::CheckedPages;
-use super::context::{Context, random};
+use super::context::Context;
 use super::shm_lock::ShmLock;
 use super::wal_batch::WalBatch;
 use super::wal_index::WalIndex;
-use super::wal_scan;
+use super::{ApplyError, BackingFile, System, Trouble, wal_scan};
+use crate::database::Applied;
+use crate::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, WalChecksum, WalHeader};
+use crate::sqlite::wal_index::Header;
+use crate::{File as Kind, PageNumber, PageSize};
 
 /// The one writer of a database's WAL, beside any number of readers.
 ///
 /// While the value lives, it holds SQLite's WRITE and CHECKPOINT locks: no program can write or checkpoint. The owner
 /// holds SHARED on the database file, so that no program that closes the database removes the WAL.
 #[derive(Debug)]
-pub(super) struct WalWriter {
-    pub(super) shm: ShmLock,
-    pub(super) index: WalIndex,
+pub(super) struct WalWriter<S: System> {
+    pub(super) shm: ShmLock<S::Locks>,
+    pub(super) index: WalIndex<S::Index>,
     /// The backing file.
-    pub(super) wal: File,
+    pub(super) wal: S::File,
     /// The file in the mount. While it is open the kernel knows the file, so that it can be told of changes.
-    pub(super) _in_mount: File,
+    pub(super) _in_mount: S::Locks,
     /// Bytes in the file. The frames end before it.
     pub(super) wal_len: u64,
     /// What readers were shown last.
@@ -44,7 +43,7 @@ const CHUNK: u64 = 4 << 20;
 /// Frames are written in pieces of about this many bytes.
 const PIECE: usize = 256 << 10;
 
-impl WalWriter {
+impl<S: System> WalWriter<S> {
     /// Frames in the WAL that readers may see.
     pub(super) fn frames(&self) -> u32 {
         self.published.max_frame
@@ -70,12 +69,12 @@ impl WalWriter {
     /// pages must be all there are, `database` is the backing database file.
     pub(super) fn append(
         &mut self,
-        context: &Context,
-        database: &File,
+        context: &Context<S>,
+        database: &S::File,
         pages: &mut CheckedPages<'_>,
         complete: bool,
     ) -> Result<Applied, ApplyError> {
-        let (header, chain) = self.next_generation(pages.page_size())?;
+        let (header, chain) = self.next_generation(context, pages.page_size())?;
         let mut batch =
             WalBatch { header, chain, start: 0, bytes: Vec::new(), finished: 0, frames: Vec::new() };
         if self.frames() == 0 {
@@ -109,7 +108,12 @@ impl WalWriter {
     }
 
     /// Writes the commit frame, after which nothing may fail that can be made to fail before.
-    fn finish(&mut self, context: &Context, mut batch: WalBatch, commit: u32) -> Result<Applied, ApplyError> {
+    fn finish(
+        &mut self,
+        context: &Context<S>,
+        mut batch: WalBatch,
+        commit: u32,
+    ) -> Result<Applied, ApplyError> {
         let frame_count = u32::try_from(batch.frames.len()).unwrap_or(u32::MAX);
         let Some(max_frame) = self.frames().checked_add(frame_count) else {
             return Err(ApplyError::WalIndex { block: 0, frame: u32::MAX });
@@ -159,8 +163,8 @@ impl WalWriter {
 
     /// Gives the WAL up for good, all of it being in the database file, if no program has it open; else hands back the
     /// writer. The caller holds EXCLUSIVE on the database file.
-    pub(super) fn retire(self, context: &Context) -> Result<Option<Self>, ApplyError> {
-        let lock = ApplyError::errno("lock", Kind::Shm);
+    pub(super) fn retire(self, context: &Context<S>) -> Result<Option<Self>, ApplyError> {
+        let lock = ApplyError::io("lock", Kind::Shm);
         if !self.shm.only_user().map_err(lock)? {
             return Ok(Some(self));
         }
@@ -172,32 +176,36 @@ impl WalWriter {
     }
 
     /// Reads a page as readers see it now.
-    fn read_page(&self, database: &File, page: PageNumber, content: &mut [u8]) -> Result<(), ApplyError> {
+    fn read_page(&self, database: &S::File, page: PageNumber, content: &mut [u8]) -> Result<(), ApplyError> {
         for frame in (1..=self.frames()).rev() {
             if self.index.page_of(frame)? == Some(page) {
                 return self.read_frame(frame, content);
             }
         }
         let offset = u64::from(page.get() - 1) * content.len() as u64;
-        database.read_exact_at(content, offset).map_err(ApplyError::io("read", Kind::Database))
+        read_exact(database, offset, content).map_err(ApplyError::io("read", Kind::Database))
     }
 
     /// Reads the page in a frame.
     pub(super) fn read_frame(&self, frame: u32, content: &mut [u8]) -> Result<(), ApplyError> {
         let size = self.published.page_size.unwrap_or(PageSize::MIN);
         let offset = wal::frame_offset(frame - 1, size) + FRAME_HEADER_LEN as u64;
-        self.wal.read_exact_at(content, offset).map_err(ApplyError::io("read", Kind::Wal))
+        read_exact(&self.wal, offset, content).map_err(ApplyError::io("read", Kind::Wal))
     }
 
     /// The header of the WAL that the next frame goes to, and the checksum that frame continues.
-    fn next_generation(&self, page_size: PageSize) -> Result<(WalHeader, WalChecksum), ApplyError> {
+    fn next_generation(
+        &self,
+        context: &Context<S>,
+        page_size: PageSize,
+    ) -> Result<(WalHeader, WalChecksum), ApplyError> {
         if let Some(generation) = self.generation {
             return Ok((generation, self.published.frame_checksum));
         }
         let mut salt = self.published.salt;
         if salt == [0, 0] {
             for half in &mut salt {
-                *half = random().map_err(ApplyError::errno("draw salts for", Kind::Wal))?;
+                *half = context.random("draw salts for", Kind::Wal)?;
             }
         }
         let found = wal_scan::read_header(&self.wal).map_err(ApplyError::io("read", Kind::Wal))?;
@@ -209,7 +217,7 @@ impl WalWriter {
     /// Adds a frame to a batch and writes the ones before it once they are many.
     fn push(
         &mut self,
-        context: &Context,
+        context: &Context<S>,
         batch: &mut WalBatch,
         page: PageNumber,
         content: &[u8],
@@ -222,20 +230,20 @@ impl WalWriter {
     }
 
     /// Pages of the database as readers see it now.
-    fn page_count(&self, database: &File, page_size: PageSize) -> Result<u32, ApplyError> {
+    fn page_count(&self, database: &S::File, page_size: PageSize) -> Result<u32, ApplyError> {
         if self.frames() > 0 {
             return Ok(self.published.page_count);
         }
-        let len = database.metadata().map_err(ApplyError::io("look at", Kind::Database))?.len();
+        let len = database.len().map_err(ApplyError::io("look at", Kind::Database))?;
         Ok(u32::try_from(len / u64::from(page_size.get())).unwrap_or(u32::MAX))
     }
 
     /// Writes the finished frames of a batch, in the backing file first, then in the kernel's cache.
-    fn write(&mut self, context: &Context, batch: &mut WalBatch) -> Result<(), ApplyError> {
-        let finished = std::mem::take(&mut batch.finished);
+    fn write(&mut self, context: &Context<S>, batch: &mut WalBatch) -> Result<(), ApplyError> {
+        let finished = core::mem::take(&mut batch.finished);
         self.grow(context, batch.start + finished as u64)?;
         let bytes = &batch.bytes[..finished];
-        self.wal.write_all_at(bytes, batch.start).map_err(ApplyError::io("write", Kind::Wal))?;
+        self.wal.write_at(batch.start, bytes).map_err(ApplyError::io("write", Kind::Wal))?;
         context.store(Kind::Wal, batch.start, bytes)?;
         batch.bytes.drain(..finished);
         batch.start += finished as u64;
@@ -243,7 +251,7 @@ impl WalWriter {
     }
 
     /// Makes the file so long that frames up to `end` bytes do not change its length where readers are.
-    fn grow(&mut self, context: &Context, end: u64) -> Result<(), ApplyError> {
+    fn grow(&mut self, context: &Context<S>, end: u64) -> Result<(), ApplyError> {
         if end + CHUNK / 4 <= self.wal_len {
             return Ok(());
         }
@@ -256,7 +264,7 @@ impl WalWriter {
         Ok(())
     }
 
-    pub(super) fn reserve(&mut self, context: &Context, frame: u32) -> Result<(), ApplyError> {
+    pub(super) fn reserve(&mut self, context: &Context<S>, frame: u32) -> Result<(), ApplyError> {
         if self.index.reserve(frame)? {
             context.resized(Kind::Shm)?;
         }
@@ -264,15 +272,15 @@ impl WalWriter {
     }
 
     /// Takes a commit frame back that could not be published, lest a later recovery finds it.
-    fn withdraw(&self, context: &Context, commit_at: u64) {
+    fn withdraw(&self, context: &Context<S>, commit_at: u64) {
         let zeros = [0; FRAME_HEADER_LEN];
         let result = self
             .wal
-            .write_all_at(&zeros, commit_at)
+            .write_at(commit_at, &zeros)
             .map_err(ApplyError::io("write", Kind::Wal))
             .and_then(|()| context.store(Kind::Wal, commit_at, &zeros));
         if let Err(error) = result {
-            tracing::error!(%error, "cannot take back an unpublished commit; it will be seen after the next recovery");
+            context.report(Trouble::CommitLeft(&error));
         }
     }
 }

@@ -1,6 +1,7 @@
-use litefs_core::{PageNumber, PageSize};
+use alloc::vec::Vec;
 
 use super::{ApplyError, Pages};
+use crate::{PageNumber, PageSize};
 
 /// The pages of a transaction, each checked to fit it before it is handed out.
 pub(super) struct CheckedPages<'a> {
@@ -81,6 +82,8 @@ impl<'a> CheckedPages<'a> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::{String, ToString};
+
     use super::*;
 
     fn check(pages: &[(u32, usize)], commit: u32) -> Result<(), String> {

@@ -1,15 +1,14 @@
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use core::time::Duration;
 
-use litefs_core::{File as Kind, PageNumber, PageSize};
-
-use super::ApplyError;
-use super::context::{Context, random};
+use super::context::Context;
 use super::deadline::Deadline;
 use super::direct::DatabaseWriter;
 use super::wal_index::NOT_USED;
 use super::wal_writer::{PAUSE_AT, WalWriter};
+use super::{ApplyError, BackingFile, System};
+use crate::{File as Kind, PageNumber, PageSize};
 
 /// How much of the WAL is in the database file, in frames.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -32,15 +31,19 @@ const DUE: u32 = 1000;
 /// Longest time for which no transaction is applied so that short readers let go of the WAL.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-impl WalWriter {
+impl<S: System> WalWriter<S> {
     /// How much of the WAL is in the database file.
     pub(super) fn progress(&self) -> Result<Checkpoint, ApplyError> {
         Ok(Checkpoint { backfilled: self.index.backfilled()?, frames: self.frames() })
     }
 
     /// Copies what no reader needs in the WAL alone to the database file.
-    pub(super) fn checkpoint(&self, context: &Context, database: &File) -> Result<Checkpoint, ApplyError> {
-        let lock = || ApplyError::errno("lock", Kind::Shm);
+    pub(super) fn checkpoint(
+        &self,
+        context: &Context<S>,
+        database: &S::File,
+    ) -> Result<Checkpoint, ApplyError> {
+        let lock = || ApplyError::io("lock", Kind::Shm);
         let Some(page_size) = self.page_size() else { return self.progress() };
         if self.progress()?.is_complete() {
             return self.progress();
@@ -71,15 +74,15 @@ impl WalWriter {
 
     /// Begins the WAL again, so that the next frame is its first; false when readers are still in it, or not all of it
     /// is in the database file.
-    pub(super) fn restart(&mut self) -> Result<bool, ApplyError> {
+    pub(super) fn restart(&mut self, context: &Context<S>) -> Result<bool, ApplyError> {
         if self.frames() == 0 {
             return Ok(true);
         }
         if !self.progress()?.is_complete() {
             return Ok(false);
         }
-        let salt = random().map_err(ApplyError::errno("draw salts for", Kind::Wal))?;
-        let Some(readers) = self.shm.wal_readers().map_err(ApplyError::errno("lock", Kind::Shm))? else {
+        let salt = context.random("draw salts for", Kind::Wal)?;
+        let Some(readers) = self.shm.wal_readers().map_err(ApplyError::io("lock", Kind::Shm))? else {
             return Ok(false);
         };
         let mut next = self.published;
@@ -103,15 +106,15 @@ impl WalWriter {
     ///
     /// Readers that stay longer than that are left alone, and the WAL grows as it would under SQLite, twice as long
     /// before they are waited for again.
-    pub(super) fn make_room(&mut self, context: &Context, database: &File) -> Result<(), ApplyError> {
+    pub(super) fn make_room(&mut self, context: &Context<S>, database: &S::File) -> Result<(), ApplyError> {
         let progress = self.progress()?;
         if progress.frames - progress.backfilled >= DUE {
             self.checkpoint(context, database)?;
         }
-        if self.restart()? || self.frames() < self.pause_at {
+        if self.restart(context)? || self.frames() < self.pause_at {
             return Ok(());
         }
-        if !self.empty(context, database, Deadline::after(PAUSE_MAX))? {
+        if !self.empty(context, database, Deadline::after(context, PAUSE_MAX))? {
             self.pause_at = self.frames().saturating_mul(2);
         }
         Ok(())
@@ -120,13 +123,13 @@ impl WalWriter {
     /// Gets everything into the database file and begins the WAL again; false when readers did not let go in time.
     pub(super) fn empty(
         &mut self,
-        context: &Context,
-        database: &File,
+        context: &Context<S>,
+        database: &S::File,
         deadline: Deadline,
     ) -> Result<bool, ApplyError> {
-        deadline.wait_for(|| {
+        deadline.wait_for(context, || {
             self.checkpoint(context, database)?;
-            self.restart()
+            self.restart(context)
         })
     }
 
@@ -139,7 +142,7 @@ impl WalWriter {
             if mark >= safe {
                 continue;
             }
-            match self.shm.readers(number).map_err(ApplyError::errno("lock", Kind::Shm))? {
+            match self.shm.readers(number).map_err(ApplyError::io("lock", Kind::Shm))? {
                 Some(_alone) => self.index.set_mark(number, if number == 1 { safe } else { NOT_USED })?,
                 None => safe = mark,
             }
@@ -149,8 +152,8 @@ impl WalWriter {
 
     fn copy(
         &self,
-        context: &Context,
-        database: &File,
+        context: &Context<S>,
+        database: &S::File,
         page_size: PageSize,
         newest: &BTreeMap<PageNumber, u32>,
     ) -> Result<(), ApplyError> {

@@ -1,8 +1,7 @@
 use core::fmt;
 
-use litefs_core::{Errno, File, PageNumber};
-
 use super::PagesError;
+use crate::{Errno, File, PageNumber};
 
 /// A lock of SQLite's that has to be waited for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,12 +120,7 @@ impl ApplyError {
     }
 
     /// For `map_err`: what was tried on which file.
-    pub(super) fn io(action: &'static str, file: File) -> impl FnOnce(std::io::Error) -> Self {
-        move |error| Self::Io { action, file, errno: super::errno(error) }
-    }
-
-    /// For `map_err`: what was tried on which file.
-    pub(super) fn errno(action: &'static str, file: File) -> impl FnOnce(Errno) -> Self {
+    pub(super) fn io(action: &'static str, file: File) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::Io { action, file, errno }
     }
 }

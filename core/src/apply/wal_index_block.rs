@@ -1,9 +1,10 @@
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use litefs_core::sqlite::wal_index::{self, SLOTS};
-use litefs_core::{Errno, PageNumber};
-
-use super::shm_bytes::ShmBytes;
+use super::IndexBytes;
+use crate::sqlite::wal_index::{self, SLOTS};
+use crate::{Errno, PageNumber};
 
 /// The frames and the hash table of one block of a wal-index, taken into memory.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ impl Block {
         Self { number, pages: vec![0; wal_index::frames_in(number)], slots: vec![0; SLOTS] }
     }
 
-    pub(super) fn read(bytes: &ShmBytes, number: usize) -> Result<Self, Errno> {
+    pub(super) fn read(bytes: &impl IndexBytes, number: usize) -> Result<Self, Errno> {
         let mut pages = vec![0; wal_index::frames_in(number) * 4];
         bytes.read(wal_index::page_offset(wal_index::first_frame(number)), &mut pages)?;
         let mut slots = vec![0; SLOTS * 2];
@@ -63,7 +64,7 @@ impl Block {
     }
 
     /// Writes the block to the file.
-    pub(super) fn write(&self, bytes: &ShmBytes) -> Result<(), Errno> {
+    pub(super) fn write(&self, bytes: &impl IndexBytes) -> Result<(), Errno> {
         self.write_part(bytes, 0..self.pages.len(), 0..SLOTS)
     }
 
@@ -71,7 +72,7 @@ impl Block {
     /// page too, so the slots come last.
     pub(super) fn write_part(
         &self,
-        bytes: &ShmBytes,
+        bytes: &impl IndexBytes,
         frames: Range<usize>,
         slots: Range<usize>,
     ) -> Result<(), Errno> {
