@@ -106,6 +106,11 @@ impl MachineDisk {
         }
     }
 
+    /// What it promises.
+    pub(crate) fn file_system(&self) -> FileSystem {
+        self.file_system
+    }
+
     /// Reads up to `buf.len()` bytes, none where the file is missing.
     pub(crate) fn read_at(&self, path: &Path, offset: u64, buf: &mut [u8]) -> usize {
         self.file(path).map_or(0, |file| file.current().read_at(offset, buf))
@@ -114,6 +119,11 @@ impl MachineDisk {
     /// Length in bytes, `None` where the file is missing.
     pub(crate) fn len(&self, path: &Path) -> Option<u64> {
         self.file(path).map(|file| file.current().len())
+    }
+
+    /// Which file it is, whatever its name. `None` where it is missing.
+    pub(crate) fn inode(&self, path: &Path) -> Option<u64> {
+        self.names.get(path).copied()
     }
 
     /// The numbers of a database's log segments, ascending.
