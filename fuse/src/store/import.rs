@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use litefs_core::apply::ApplyError;
+use litefs_core::apply::{ApplyError, ReceiveError};
 use litefs_core::database::{Authority, Request};
 use litefs_core::sqlite::header::DatabaseHeader;
 use litefs_core::{
@@ -13,7 +13,6 @@ use litefs_core::{
 
 use super::database::Database;
 use super::ltx_file::inspect;
-use super::receive::ReceiveError;
 use super::scratch::scratch_file;
 use super::{Store, clock, lock};
 use crate::DatabaseFiles;
