@@ -11,7 +11,7 @@ use core::time::Duration;
 use super::memory_locks::{HeldRange, MemoryLocks};
 use crate::apply::{BackingFile, Clock, FileIdentity, IndexBytes, System, Trouble};
 use crate::sqlite::wal_index::BLOCK_BYTES;
-use crate::{Disk, Errno, File, ReadAt, View};
+use crate::{Disk, Errno, File, ReadAt, View, WriteAt};
 
 /// The files of one database in memory. Copies are the same files.
 #[derive(Clone, Default)]
@@ -234,7 +234,7 @@ impl ReadAt for MemoryFile {
     }
 }
 
-impl BackingFile for MemoryFile {
+impl WriteAt for MemoryFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
         let mut bytes = self.0.bytes.borrow_mut();
         let start = offset as usize;
@@ -243,7 +243,9 @@ impl BackingFile for MemoryFile {
         bytes[start..start + data.len()].copy_from_slice(data);
         Ok(())
     }
+}
 
+impl BackingFile for MemoryFile {
     fn len(&self) -> Result<u64, Errno> {
         Ok(self.0.bytes.borrow().len() as u64)
     }
