@@ -31,10 +31,12 @@ mod page_sums;
 mod position;
 mod read_at;
 mod saved_sums;
+pub mod snapshot;
 pub mod sqlite;
 pub mod stream;
 mod transaction;
 mod txid;
+mod write_at;
 
 pub use checksum::{Checksum, ChecksumHasher, InvalidChecksum};
 pub use cluster_id::{ClusterId, InvalidClusterId};
@@ -53,3 +55,4 @@ pub use read_at::ReadAt;
 pub use saved_sums::SavedSums;
 pub use transaction::{PageSource, Transaction};
 pub use txid::{InvalidTxid, Txid};
+pub use write_at::WriteAt;
