@@ -124,6 +124,16 @@ impl Node {
         self.disk.borrow()
     }
 
+    /// Opens a file past everything that fails.
+    pub(crate) fn open_file(&self, path: &Path) -> Option<u64> {
+        self.disk.borrow_mut().open(path)
+    }
+
+    /// Closes a file that was opened.
+    pub(crate) fn close_file(&self, inode: u64) {
+        self.disk.borrow_mut().close(inode);
+    }
+
     /// What the node's clocks say.
     pub(crate) fn now(&self) -> Now {
         let elapsed_ns = i128::from(rt::elapsed_ns());

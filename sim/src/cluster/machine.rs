@@ -83,6 +83,7 @@ impl Machine {
                 self.daemon.replace(Some(Rc::clone(&daemon)));
                 while daemon.is_alive() && !over.get() {
                     rt::sleep(Duration::from_millis(5)).await;
+                    self.restart_if_stopped();
                 }
                 if over.get() {
                     return;
@@ -104,6 +105,17 @@ impl Machine {
             while rt::elapsed_ns() < back && !self.healed.get() {
                 rt::sleep(Duration::from_millis(10)).await;
             }
+        }
+    }
+
+    /// What the operator does when a database is given up: the message says that a restart recovers it.
+    fn restart_if_stopped(&self) {
+        let stopped = self.node.databases().iter().any(|database| database.is_stopped());
+        let patience = if self.healed.get() { 100 } else { 1 };
+        if stopped && self.node.draw(|rng| rng.percent(patience)) {
+            self.node.record.event(format_args!("the operator restarts the daemon"));
+            self.node.record.probe("operator restarted a stopped database");
+            self.node.crash(Crash::Kill);
         }
     }
 
