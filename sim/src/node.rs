@@ -179,6 +179,11 @@ impl Node {
         self.frozen_until_ns.set(self.frozen_until_ns.get().max(until));
     }
 
+    /// Ends [`Self::freeze`]; who waits already waits on.
+    pub(crate) fn thaw(&self) {
+        self.frozen_until_ns.set(0);
+    }
+
     /// How long nothing goes on.
     pub(crate) fn frozen_for(&self) -> Option<Duration> {
         let left = self.frozen_until_ns.get().saturating_sub(rt::elapsed_ns());

@@ -300,6 +300,8 @@ impl<D: Disk> Driver<D> {
         let expired = self.log.expire(retention, now_ms, self.base.txid);
         for number in &expired {
             self.disk.remove(File::Segment(*number))?;
+            // Were a segment to come back after a loss of power without the one after it, the log would have a gap.
+            self.disk.sync_directory()?;
         }
         Ok(expired.len())
     }

@@ -58,7 +58,7 @@ impl Client {
 
     /// Works until `over`, starting again whenever its machine does.
     pub(crate) async fn live(mut self, over: Rc<Cell<bool>>) {
-        while !over.get() {
+        while !over.get() && !self.node.record.is_violated() {
             let process = self.process.unwrap_or_else(|| self.node.process(self.number));
             if !self.node.is_alive(process) || self.node.databases().is_empty() {
                 self = self.disconnect().await;

@@ -71,6 +71,7 @@ impl Machine {
         self.healed.set(true);
         self.down.set(Duration::ZERO);
         self.node.set_faults(Faults::default());
+        self.node.thaw();
     }
 
     /// Keeps a daemon running: starts it, and starts it again whenever it ended.
@@ -122,7 +123,7 @@ impl Machine {
     /// Opens all databases, which recovers them. False if the machine ended meanwhile, or its disk failed.
     fn boot(&self) -> bool {
         let number = self.node.record.machine();
-        let failed_before = self.node.operations().1;
+        let (generation, failed_before) = (self.node.generation(), self.node.operations().1);
         for name in self.plan.machine.databases() {
             let name: Rc<str> = (*name).into();
             match Engine::open_for_reading(&self.node, &name, &self.plan.machine, node_id(number)) {
@@ -140,7 +141,7 @@ impl Machine {
                     self.node.attach(database);
                 }
                 Err(error) => {
-                    if self.node.is_alive(self.node.daemon()) && self.node.operations().1 == failed_before {
+                    if self.node.generation() == generation && self.node.operations().1 == failed_before {
                         self.node.record.violation(format!("{name} cannot be opened: {error}"));
                     }
                     return false;
