@@ -7,6 +7,7 @@ use litefs_core::Position;
 use super::daemon::{Daemon, node_id};
 use super::plan::Plan;
 use super::witness::Witness;
+use crate::coroutine;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::faults::Faults;
@@ -85,6 +86,7 @@ impl Machine {
                 while daemon.is_alive() && !over.get() {
                     rt::sleep(Duration::from_millis(5)).await;
                     self.restart_if_stopped();
+                    self.bury().await;
                 }
                 if over.get() {
                     return;
@@ -117,6 +119,24 @@ impl Machine {
             self.node.record.event(format_args!("the operator restarts the daemon"));
             self.node.record.probe("operator restarted a stopped database");
             self.node.crash(Crash::Kill);
+        }
+    }
+
+    /// What the kernel does when a program dies: its locks go, and its files are closed.
+    async fn bury(&self) {
+        let daemon = self.node.daemon();
+        for number in self.node.take_doomed() {
+            while self.node.is_serving(number) && self.node.is_alive(daemon) {
+                rt::sleep(Duration::from_millis(1)).await;
+            }
+            let closed = self.node.end_process(number);
+            let node = Rc::clone(&self.node);
+            coroutine::run(&self.node, daemon, move || {
+                for database in closed {
+                    database.tell_closed(&node, daemon);
+                }
+            })
+            .await;
         }
     }
 
