@@ -84,17 +84,23 @@ impl<D: Disk> Recovery<D> {
         Ok(())
     }
 
-    /// Copies everything committed in the WAL into the database file, as SQLite's checkpoint does. Returns the pages
-    /// of transactions that the log does not have.
+    /// Copies what is committed in the WAL into the database file, as SQLite's checkpoint does: what the log does not
+    /// have, or all of it if nobody knows what the file holds. Returns the pages of transactions that the log does not
+    /// have.
+    ///
+    /// The WAL may be behind the log, so what the log has is taken from there.
     pub(super) fn backfill_wal(&mut self) -> Result<BTreeMap<PageNumber, u64>, OpenError> {
         let mut new = BTreeMap::new();
-        let Some((header, transactions)) = wal_scan::scan(&self.disk)? else { return Ok(new) };
-        if transactions.is_empty() || self.log.is_superseded(header.salt) {
-            return Ok(new);
-        }
+        let Some((header, mut transactions)) = wal_scan::scan(&self.disk)? else { return Ok(new) };
         let covered = self.covered(&header);
         for transaction in transactions.iter().filter(|transaction| transaction.start >= covered) {
             new.extend(transaction.frames.iter().map(|(page, offset, _)| (*page, *offset)));
+        }
+        if !self.adopt {
+            transactions.retain(|transaction| transaction.start >= covered);
+        }
+        if transactions.is_empty() || self.log.is_superseded(header.salt) {
+            return Ok(new);
         }
         // As SQLite does before a checkpoint: what is half in the database file must be whole in the WAL.
         self.disk.sync(File::Wal)?;

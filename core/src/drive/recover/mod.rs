@@ -108,10 +108,7 @@ impl<D: Disk> Recovery<D> {
         {
             log.start_at(saved.position);
         }
-        let saved = saved.filter(|saved| {
-            log.end() == saved.position
-                || log.find(saved.position.txid).is_some_and(|at| at.post == saved.position)
-        });
+        let saved = saved.filter(|saved| fits(saved, &log));
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
@@ -289,6 +286,22 @@ impl<D: Disk> Recovery<D> {
         };
         (driver, Recovered { position, ..self.report })
     }
+}
+
+/// Whether the log says the same as the saved checksums, and goes on from their base.
+fn fits(saved: &SavedSums, log: &Log) -> bool {
+    let SavedSums { base, position, .. } = *saved;
+    if log.end() == position {
+        return true;
+    }
+    let same = match log.find(position.txid) {
+        Some(stored) => stored.post == position,
+        // Retention has removed everything up to there.
+        None => log.first().is_some_and(|first| {
+            first.min_txid == position.txid.next() && first.pre_apply == position.checksum
+        }),
+    };
+    same && log.after(base.txid).is_some()
 }
 
 fn database_len(page_size: PageSize, sums: &PageSums) -> u64 {
