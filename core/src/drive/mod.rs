@@ -11,6 +11,7 @@ mod verdict;
 mod verify;
 mod wal_scan;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -39,6 +40,8 @@ pub struct Driver<D> {
     database_sync_failed: bool,
     /// The driver itself wrote to the database file, and nobody has asked yet.
     overwritten: bool,
+    /// Segments that the log has given up and the disk still has, the oldest first.
+    expired: VecDeque<u64>,
     /// Who still needs pages as they are before they change.
     preservers: Vec<Arc<dyn Preserve>>,
 }
@@ -293,13 +296,18 @@ impl<D: Disk> Driver<D> {
     /// Removes what retention does not keep of the log. Returns how many segments went.
     ///
     /// # Errors
-    /// What the disk answered; a segment that stayed is found again at the next start.
+    /// What the disk answered; a segment that stayed is tried again the next time, and found again at the next start.
     pub fn expire(&mut self, retention: Retention, now_ms: i64) -> Result<usize, Errno> {
-        let expired = self.log.expire(retention, now_ms, self.base.txid);
-        for number in &expired {
+        self.expired.extend(self.log.expire(retention, now_ms, self.base.txid));
+        let mut removed = 0;
+        // Durably, and the oldest first: a gap in the log would look like damage.
+        while let Some(number) = self.expired.front() {
             self.disk.remove(File::Segment(*number))?;
+            self.disk.sync_directory()?;
+            self.expired.pop_front();
+            removed += 1;
         }
-        Ok(expired.len())
+        Ok(removed)
     }
 
     /// Reads the whole database and computes its checksum anew, to be compared with that of the position.

@@ -41,8 +41,7 @@ pub fn verify<V: View>(view: &V) -> Result<Verdict, Errno> {
             let (end, saved) = (scan.log.end(), saved.position);
             verdict.findings.push(Finding::Lost { end, saved });
         }
-        let at = scan.log.find(saved.position.txid);
-        scan.log.end() == saved.position || at.is_some_and(|at| at.post == saved.position)
+        scan.log.leads_from(saved.position)
     });
     let complete = scan.log.first().is_some_and(|first| first.min_txid == Txid::new(1));
     let saved = saved.or_else(|| complete.then(SavedSums::nothing));

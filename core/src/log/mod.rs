@@ -85,6 +85,8 @@ pub struct Retention {
 pub struct Log {
     /// Bytes above which a new segment is begun.
     segment_len_max: u64,
+    /// The number of the segment before the first, if there is none: what a lost segment left must not come after it.
+    last_number: u64,
     segments: VecDeque<Segment>,
     /// Consecutive transactions, oldest first.
     entries: VecDeque<Stored>,
@@ -112,6 +114,7 @@ impl Log {
     pub fn new(segment_len_max: u64) -> Self {
         Self {
             segment_len_max,
+            last_number: 0,
             segments: VecDeque::new(),
             entries: VecDeque::new(),
             end: Position::ZERO,
@@ -164,6 +167,15 @@ impl Log {
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Whether the log ends at `position`, went through it, or begins right after it, what was before being removed.
+    pub fn leads_from(&self, position: Position) -> bool {
+        self.end == position
+            || self.find(position.txid).is_some_and(|stored| stored.post == position)
+            || self.first().is_some_and(|first| {
+                first.min_txid == position.txid.next() && first.pre_apply == position.checksum
+            })
     }
 
     /// The LTX file that holds `txid`, if it is still there.
@@ -398,7 +410,7 @@ impl Log {
     }
 
     fn newest_number(&self) -> u64 {
-        self.segments.back().map_or(0, |segment| segment.number)
+        self.segments.back().map_or(self.last_number, |segment| segment.number)
     }
 
     /// The offset of the next entry, after beginning a new segment if the newest is full.

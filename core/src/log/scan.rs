@@ -119,6 +119,7 @@ impl Scan {
             if newest {
                 // Nothing in it was ever synced, or its header would be there: the next append begins it anew.
                 self.trim = (file_len > 0).then_some((number, 0));
+                self.log.last_number = number.saturating_sub(1);
                 return Ok(());
             }
             self.damage.push(Damage { segment: number, offset: 0 });

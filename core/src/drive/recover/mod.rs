@@ -8,7 +8,7 @@ mod capture;
 mod open_error;
 mod redo;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::Driver;
@@ -108,10 +108,7 @@ impl<D: Disk> Recovery<D> {
         {
             log.start_at(saved.position);
         }
-        let saved = saved.filter(|saved| {
-            log.end() == saved.position
-                || log.find(saved.position.txid).is_some_and(|at| at.post == saved.position)
-        });
+        let saved = saved.filter(|saved| log.leads_from(saved.position));
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
@@ -285,6 +282,7 @@ impl<D: Disk> Recovery<D> {
             append_error: None,
             database_sync_failed: false,
             overwritten: false,
+            expired: VecDeque::new(),
             preservers: Vec::new(),
         };
         (driver, Recovered { position, ..self.report })
