@@ -25,7 +25,7 @@ pub use verify::verify;
 use crate::database::{Authority, Database, Effect, Request, StopReason};
 use crate::log::{AppendError, Log, Retention, SyncPlan, WalCoverage};
 use crate::sqlite::wal;
-use crate::{Checksum, Disk, Errno, File, Now, PageNumber, Position};
+use crate::{Checksum, Disk, Errno, File, Mistake, Now, PageNumber, Planted, Position, Txid};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ impl<D: Disk> Driver<D> {
     /// The disk.
     pub fn disk(&self) -> &D {
         &self.disk
+    }
+
+    /// The mistake that is planted.
+    fn planted(&self) -> Planted {
+        self.database.planted()
     }
 
     /// The position that recovery starts from.
@@ -129,6 +134,7 @@ impl<D: Disk> Driver<D> {
             if let Err(errno) = self.perform(effect, &request) {
                 if *effect == Effect::Perform
                     && self.database.must_end_journal()
+                    && !self.planted().makes(Mistake::FailsAfterLog)
                     && self.end_journal().is_ok()
                 {
                     continue;
@@ -225,6 +231,9 @@ impl<D: Disk> Driver<D> {
             if let Err(error) = self.log.append(&self.disk, transaction) {
                 let errno = self.refuse(error);
                 self.database.pending_refused();
+                if self.planted().makes(Mistake::DropsQueueOnError) {
+                    self.database.pending_appended();
+                }
                 return Err(errno);
             }
             self.database.pending_appended();
@@ -298,7 +307,9 @@ impl<D: Disk> Driver<D> {
     /// # Errors
     /// What the disk answered; a segment that stayed is tried again the next time, and found again at the next start.
     pub fn expire(&mut self, retention: Retention, now_ms: i64) -> Result<usize, Errno> {
-        self.expired.extend(self.log.expire(retention, now_ms, self.base.txid));
+        let everything = self.planted().makes(Mistake::ExpiresWhatRecoveryNeeds);
+        let keep_after = if everything { Txid::new(u64::MAX) } else { self.base.txid };
+        self.expired.extend(self.log.expire(retention, now_ms, keep_after));
         let mut removed = 0;
         // Durably, and the oldest first: a gap in the log would look like damage.
         while let Some(number) = self.expired.front() {

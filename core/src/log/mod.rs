@@ -17,7 +17,9 @@ pub use entry::{EntryHeader, EntryKind, WalCoverage};
 pub use scan::{Damage, Scan};
 pub use segment::SEGMENT_HEADER_LEN;
 
-use crate::{Checksum, Disk, Errno, File, PageSource, Position, ReadAt, Transaction, Txid, ltx};
+use crate::{
+    Checksum, Disk, Errno, File, Mistake, PageSource, Planted, Position, ReadAt, Transaction, Txid, ltx,
+};
 use generations::Generations;
 
 /// How many segments cover the time that transactions are kept, at least.
@@ -85,6 +87,7 @@ pub struct Retention {
 pub struct Log {
     /// Bytes above which a new segment is begun.
     segment_len_max: u64,
+    planted: Planted,
     /// The number of the segment before the first, if there is none: what a lost segment left must not come after it.
     last_number: u64,
     segments: VecDeque<Segment>,
@@ -114,6 +117,7 @@ impl Log {
     pub fn new(segment_len_max: u64) -> Self {
         Self {
             segment_len_max,
+            planted: Planted::default(),
             last_number: 0,
             segments: VecDeque::new(),
             entries: VecDeque::new(),
@@ -345,7 +349,9 @@ impl Log {
     /// Notes that a sync failed. From now on none is believed: the kernel drops what it could not write and then
     /// answers that all is well. Only reading the log back tells what is there.
     pub fn sync_failed(&mut self, errno: Errno) {
-        self.sync_error.get_or_insert(errno);
+        if !self.planted.makes(Mistake::ForgetsFailedLogSync) {
+            self.sync_error.get_or_insert(errno);
+        }
     }
 
     /// Notes that `plan` was carried out.
@@ -420,7 +426,9 @@ impl Log {
             return Ok(newest.len);
         }
         // Only the newest segment may have unsynced entries, so that recovery looks for a torn end in one place.
-        self.sync(disk)?;
+        if !self.planted.makes(Mistake::RotatesBeforeSync) {
+            self.sync(disk)?;
+        }
         let number = self.newest_number() + 1;
         disk.set_len(File::Segment(number), 0)?;
         disk.write_at(File::Segment(number), 0, &segment::header(number))?;
@@ -432,7 +440,7 @@ impl Log {
             max_txid: Txid::ZERO,
         });
         self.rotate = false;
-        self.directory_dirty = true;
+        self.directory_dirty = !self.planted.makes(Mistake::ForgetsNameOfSegment);
         Ok(SEGMENT_HEADER_LEN as u64)
     }
 
