@@ -25,15 +25,18 @@ mod locks;
 mod machine_disk;
 mod node;
 pub mod plan;
+pub mod planted;
 mod record;
 mod replay;
 mod rng;
 mod rt;
 pub mod run;
 mod shm;
+mod step;
 mod trace;
 mod unsynced_file;
 mod vfs;
 mod world;
 
+pub use step::Step;
 pub use trace::TraceHash;

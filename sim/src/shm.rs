@@ -37,6 +37,21 @@ impl Shm {
         regions.get(index).map_or(std::ptr::null_mut(), |region| region.get().cast())
     }
 
+    /// Reads up to `buf.len()` bytes at `offset` as from a file.
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> usize {
+        let bytes = self
+            .content()
+            .0
+            .iter()
+            .flat_map(|region| region.map(u64::to_ne_bytes))
+            .flatten()
+            .collect::<Vec<u8>>();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let count = buf.len().min(bytes.len() - from);
+        buf[..count].copy_from_slice(&bytes[from..from + count]);
+        count
+    }
+
     /// What it holds now.
     pub(crate) fn content(&self) -> ShmContent {
         // SAFETY: SQLite's statements run on this thread and none of them uses the regions while this runs.
