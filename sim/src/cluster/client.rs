@@ -139,7 +139,8 @@ impl Client {
         let plan = &self.plan.machine;
         let connection = Connection::open(format!("{}{DATABASE}", self.directory))?;
         if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-            let sql = format!("PRAGMA page_size = {}; PRAGMA auto_vacuum = {}", plan.page_size, plan.auto_vacuum);
+            let sql =
+                format!("PRAGMA page_size = {}; PRAGMA auto_vacuum = {}", plan.page_size, plan.auto_vacuum);
             connection.execute_batch(&sql)?;
         }
         connection.execute_batch(&format!(

@@ -154,6 +154,7 @@ impl Plan {
         machine.lives.clear();
         // A statement takes virtual time only where it pauses, and one that pauses often is slow for everybody.
         machine.pause_percent = machine.pause_percent.min(2);
+        machine.readable_wal_index = true;
         let mut rng = part("cluster");
         let machines = rng.pick(&[3, 3, 3, 3, 4, 5]);
         if rng.percent(50) {
