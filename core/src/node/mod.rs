@@ -6,6 +6,7 @@
 mod apply_queue;
 mod delivery;
 mod effect;
+mod environment;
 mod event;
 mod feed;
 mod following;
@@ -17,11 +18,13 @@ mod stream_id;
 mod tenure;
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::vec::Vec;
 use core::mem;
 
 pub use delivery::{Application, Arrived, Delivery, Refusal, Replaces};
 pub use effect::{Effect, LtxToSend};
+pub use environment::{Environment, drive};
 pub use event::{Body, Event, SentLtx};
 pub use lease::{LeaseReply, LeaseRequest};
 pub use note::{Note, Weight};
@@ -119,8 +122,8 @@ impl Node {
             Event::Tick => {}
             Event::Stop => self.stopping = true,
             Event::Lease { number, reply } => {
-                if self.lease.answered(number, &reply, now) {
-                    self.lease_answered(reply, now);
+                if let Some(request) = self.lease.answered(number, &reply, now) {
+                    self.lease_answered(request, reply, now);
                 }
             }
             Event::RoleTaken => self.role_taken(now),
@@ -135,7 +138,7 @@ impl Node {
                 if self.phase == Phase::Primary {
                     self.feeds.insert(stream, Feed::new(theirs, ours, filter));
                 } else {
-                    self.effects.push(Effect::Finish { stream, orderly: true });
+                    self.effects.push(Effect::Finish(stream));
                 }
             }
             Event::Sent { stream, ltx } => {
@@ -197,25 +200,26 @@ impl Node {
         others.into_iter().flatten().chain(feeds).min()
     }
 
-    fn lease_answered(&mut self, reply: LeaseReply, now: Now) {
-        match (&self.phase, reply) {
-            (Phase::Comparing, LeaseReply::Cluster(_)) if self.stopping => self.wait(now),
-            (Phase::Comparing, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
+    fn lease_answered(&mut self, request: LeaseRequest, reply: LeaseReply, now: Now) {
+        use LeaseRequest::{ClusterId, FindOrAcquire, Release, Renew};
+        match (request, reply) {
+            (FindOrAcquire, LeaseReply::Held { .. }) => {
+                // What is still being applied belongs to the primary before this one.
+                self.following.drop_waiting(&mut self.effects);
+                self.phase = Phase::Draining;
+            }
+            (ClusterId | FindOrAcquire, _) if self.stopping => self.wait(now),
+            (ClusterId, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
                 (Some(theirs), Some(ours)) if theirs != ours => {
                     self.note(Note::OtherLease { theirs, ours });
                     self.wait(now);
                 }
                 _ => {
                     self.phase = Phase::Finding;
-                    self.ask(LeaseRequest::FindOrAcquire, now);
+                    self.ask(FindOrAcquire, now);
                 }
             },
-            (Phase::Finding, LeaseReply::Held { .. }) => {
-                // What is still being applied belongs to the primary before this one.
-                self.following.drop_waiting(&mut self.effects);
-                self.phase = Phase::Draining;
-            }
-            (Phase::Finding, LeaseReply::Primary(primary)) => {
+            (FindOrAcquire, LeaseReply::Primary(primary)) => {
                 let role = Role::Replica(primary.clone());
                 if self.role == role {
                     self.follow(primary);
@@ -224,7 +228,7 @@ impl Node {
                     self.take(role);
                 }
             }
-            (Phase::Finding, LeaseReply::NoPrimary) => {
+            (FindOrAcquire, LeaseReply::NoPrimary) => {
                 self.note(Note::NoPrimary);
                 if self.role == Role::Searching {
                     self.wait(now);
@@ -232,27 +236,31 @@ impl Node {
                     self.take(Role::Searching);
                 }
             }
-            (Phase::Comparing | Phase::Finding, LeaseReply::Failed(reason)) => {
+            (ClusterId | FindOrAcquire, LeaseReply::Failed(reason)) => {
                 self.note(Note::LeaseFailed(reason));
                 self.wait(now);
             }
-            (Phase::Primary, LeaseReply::Held { .. }) => {
+            (ClusterId | FindOrAcquire, reply) => {
+                self.note(Note::LeaseFailed(format!("{reply:?} in answer to {request:?}")));
+                self.wait(now);
+            }
+            (Renew, LeaseReply::Held { .. }) if self.phase == Phase::Primary => {
                 self.effects.push(Effect::Authorize(self.lease.authority()));
             }
-            (Phase::Primary, LeaseReply::Failed(reason)) => {
+            (Renew, LeaseReply::Failed(reason)) if self.phase == Phase::Primary => {
                 let left_ns = match self.lease.authority() {
                     Authority::Until(until_ns) => until_ns.saturating_sub(now.monotonic_ns),
                     Authority::Forever | Authority::ReadOnly => 0,
                 };
                 self.note(Note::NotRenewed { reason, left_ns });
             }
-            (Phase::Releasing, _) => {
+            // What it came to is seen from the lease.
+            (Renew, _) => {}
+            (Release, _) => {
                 // Given back or not: this node does not use it any more, and it runs out.
                 self.lease.forget();
-                self.phase = Phase::Waiting { until_ns: now.monotonic_ns };
+                self.wait(now);
             }
-            // What a renewal came to is seen from the lease.
-            _ => {}
         }
     }
 
@@ -278,6 +286,7 @@ impl Node {
         self.cluster = self.cluster.or(id);
         if self.phase == Phase::Founding {
             match id {
+                Some(_) if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
                 Some(_) => self.take(Role::Primary),
                 None => {
                     self.note(Note::ClusterNotStored);
@@ -307,7 +316,7 @@ impl Node {
         self.stream_ended(end, now);
         match &self.phase {
             Phase::Waiting { .. } if self.stopping => self.stop(),
-            Phase::Waiting { until_ns } if now.monotonic_ns >= *until_ns && !self.lease.is_asking() => {
+            Phase::Waiting { until_ns } if now.monotonic_ns >= *until_ns => {
                 self.phase = Phase::Comparing;
                 self.ask(LeaseRequest::ClusterId, now);
             }
@@ -338,7 +347,7 @@ impl Node {
     /// Stops once nothing is being applied any more.
     fn stop(&mut self) {
         self.following.drop_waiting(&mut self.effects);
-        if self.following.is_idle() && !self.lease.is_asking() {
+        if self.following.is_idle() {
             self.phase = Phase::Stopped;
             self.effects.push(Effect::Stopped);
         }
@@ -348,9 +357,7 @@ impl Node {
         if !self.stopping {
             self.note(Note::Lost);
         }
-        for (stream, feed) in mem::take(&mut self.feeds) {
-            self.effects.push(Effect::Finish { stream, orderly: !feed.is_within_ltx() });
-        }
+        self.effects.extend(mem::take(&mut self.feeds).into_keys().map(Effect::Finish));
         self.take(Role::Searching);
     }
 
@@ -367,7 +374,7 @@ impl Node {
     }
 
     fn ask(&mut self, request: LeaseRequest, now: Now) {
-        let number = self.lease.ask(now);
+        let number = self.lease.ask(request, now);
         self.effects.push(Effect::Lease { number, request });
     }
 
