@@ -249,6 +249,11 @@ impl Database {
         self.authority = authority;
     }
 
+    /// Lets transactions be committed for longer: [`Authority::extended_to`].
+    pub fn extend_authority(&mut self, longer: Authority) {
+        self.authority = self.authority.extended_to(longer);
+    }
+
     /// Whether this node follows another one, so that transactions only come from there.
     pub fn is_read_only(&self) -> bool {
         self.authority == Authority::ReadOnly
