@@ -16,6 +16,8 @@ mod options;
 mod role;
 mod stream_id;
 mod tenure;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -186,7 +188,8 @@ impl Node {
     /// When the node wants to be told what time it is, in nanoseconds of the monotonic clock.
     pub fn wake_ns(&self) -> Option<u64> {
         let waiting = match self.phase {
-            Phase::Waiting { until_ns } => Some(until_ns),
+            // A node that stops waits only for what is being applied.
+            Phase::Waiting { until_ns } if !self.stopping => Some(until_ns),
             _ => None,
         };
         let feeds = self.feeds.values().filter_map(Feed::wake_ns);
@@ -276,6 +279,7 @@ impl Node {
                 self.note(Note::Acquired);
                 self.effects.push(Effect::Ready);
             }
+            Role::Replica(_) if self.stopping => self.wait(now),
             Role::Replica(primary) => self.follow(primary),
             Role::Searching if self.lease.is_held() => self.phase = Phase::Releasing,
             Role::Searching => self.wait(now),
