@@ -33,6 +33,8 @@ pub(crate) struct FakeHost {
     state: Mutex<State>,
     /// Databases to which nothing can be applied for now.
     gates: Mutex<BTreeSet<DatabaseName>>,
+    /// Transactions cannot be read from the log for now.
+    log_closed: Mutex<bool>,
     gate_opened: Condvar,
     standing: watch::Sender<Standing>,
     changes: broadcast::Sender<(DatabaseName, Position)>,
@@ -70,6 +72,7 @@ impl FakeHost {
             began: Instant::now(),
             state: Mutex::default(),
             gates: Mutex::default(),
+            log_closed: Mutex::default(),
             gate_opened: Condvar::new(),
             standing: watch::channel(standing).0,
             changes: broadcast::channel(64).0,
@@ -236,6 +239,12 @@ impl FakeHost {
         self.gate_opened.notify_all();
     }
 
+    /// Whether transactions cannot be read from the log.
+    pub(crate) fn close_log(&self, closed: bool) {
+        *self.log_closed.lock().unwrap() = closed;
+        self.gate_opened.notify_all();
+    }
+
     pub(crate) fn lose_lease(&self) {
         self.lease.grant(false);
     }
@@ -331,6 +340,8 @@ impl Host for FakeHost {
     }
 
     fn transaction(&self, database: &DatabaseName, txid: Txid) -> io::Result<Option<LtxSource>> {
+        let closed = self.log_closed.lock().unwrap();
+        drop(self.gate_opened.wait_timeout_while(closed, 2 * PATIENCE, |closed| *closed).unwrap());
         let state = self.state.lock().unwrap();
         let found = state.databases.get(database).and_then(|database| database.log.get(&txid));
         Ok(found.map(|&(offset, len)| LtxSource { file: Arc::clone(&self.log), offset, len }))
@@ -419,7 +430,12 @@ impl Host for FakeHost {
     }
 
     fn join_cluster(&self, id: Option<ClusterId>) -> io::Result<ClusterId> {
-        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert(id.unwrap_or(ClusterId::new(1))))
+        Ok(*self
+            .state
+            .lock()
+            .unwrap()
+            .cluster_id
+            .get_or_insert_with(|| id.unwrap_or_else(|| ClusterId::new(1))))
     }
 
     fn authorize(&self, longer: Authority) {
