@@ -13,14 +13,15 @@ mod following;
 mod lease;
 mod note;
 mod options;
+mod phase;
 mod role;
+mod role_change;
 mod stream_id;
 mod tenure;
 #[cfg(test)]
 mod tests;
 
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -36,6 +37,7 @@ pub use stream_id::StreamId;
 
 use self::feed::Feed;
 use self::following::{End, Following};
+use self::phase::Phase;
 use self::tenure::Tenure;
 use crate::database::Authority;
 use crate::{ClusterId, Now};
@@ -57,31 +59,6 @@ pub struct Node {
     /// State of the generator that spreads delays.
     jitter: u64,
     effects: Vec<Effect>,
-}
-
-/// What the node is about to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Phase {
-    /// To ask the lease service at this time, in nanoseconds.
-    Waiting { until_ns: u64 },
-    /// To compare the cluster of the lease service with its own.
-    Comparing,
-    /// To find the primary or become it.
-    Finding,
-    /// To become primary, once what the primary before it sent is applied.
-    Draining,
-    /// To become primary, once its cluster is stored.
-    Founding,
-    /// To have this role, once the databases are in a state that suits it.
-    Taking(Role),
-    /// To stay primary.
-    Primary,
-    /// To give the lease back.
-    Releasing,
-    /// To follow the primary.
-    Following,
-    /// Nothing any more.
-    Stopped,
 }
 
 impl Node {
@@ -203,106 +180,6 @@ impl Node {
         others.into_iter().flatten().chain(feeds).min()
     }
 
-    fn lease_answered(&mut self, request: LeaseRequest, reply: LeaseReply, now: Now) {
-        use LeaseRequest::{ClusterId, FindOrAcquire, Release, Renew};
-        match (request, reply) {
-            (FindOrAcquire, LeaseReply::Held { .. }) => {
-                // What is still being applied belongs to the primary before this one.
-                self.following.drop_waiting(&mut self.effects);
-                self.phase = Phase::Draining;
-            }
-            (ClusterId | FindOrAcquire, _) if self.stopping => self.wait(now),
-            (ClusterId, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
-                (Some(theirs), Some(ours)) if theirs != ours => {
-                    self.note(Note::OtherLease { theirs, ours });
-                    self.wait(now);
-                }
-                _ => {
-                    self.phase = Phase::Finding;
-                    self.ask(FindOrAcquire, now);
-                }
-            },
-            (FindOrAcquire, LeaseReply::Primary(primary)) => {
-                let role = Role::Replica(primary.clone());
-                if self.role == role {
-                    self.follow(primary);
-                } else {
-                    self.note(Note::Following(primary));
-                    self.take(role);
-                }
-            }
-            (FindOrAcquire, LeaseReply::NoPrimary) => {
-                self.note(Note::NoPrimary);
-                if self.role == Role::Searching {
-                    self.wait(now);
-                } else {
-                    self.take(Role::Searching);
-                }
-            }
-            (ClusterId | FindOrAcquire, LeaseReply::Failed(reason)) => {
-                self.note(Note::LeaseFailed(reason));
-                self.wait(now);
-            }
-            (ClusterId | FindOrAcquire, reply) => {
-                self.note(Note::LeaseFailed(format!("{reply:?} in answer to {request:?}")));
-                self.wait(now);
-            }
-            (Renew, LeaseReply::Held { .. }) if self.phase == Phase::Primary => {
-                self.effects.push(Effect::Authorize(self.lease.authority()));
-            }
-            (Renew, LeaseReply::Failed(reason)) if self.phase == Phase::Primary => {
-                let left_ns = match self.lease.authority() {
-                    Authority::Until(until_ns) => until_ns.saturating_sub(now.monotonic_ns),
-                    Authority::Forever | Authority::ReadOnly => 0,
-                };
-                self.note(Note::NotRenewed { reason, left_ns });
-            }
-            // What it came to is seen from the lease.
-            (Renew, _) => {}
-            (Release, _) => {
-                // Given back or not: this node does not use it any more, and it runs out.
-                self.lease.forget();
-                self.wait(now);
-            }
-        }
-    }
-
-    fn role_taken(&mut self, now: Now) {
-        let Phase::Taking(role) = &self.phase else { return };
-        self.role = role.clone();
-        match self.role.clone() {
-            Role::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
-            Role::Primary => {
-                self.phase = Phase::Primary;
-                // It may have been renewed while the databases were prepared.
-                self.effects.push(Effect::Authorize(self.lease.authority()));
-                self.note(Note::Acquired);
-                self.effects.push(Effect::Ready);
-            }
-            Role::Replica(_) if self.stopping => self.wait(now),
-            Role::Replica(primary) => self.follow(primary),
-            Role::Searching if self.lease.is_held() => self.phase = Phase::Releasing,
-            Role::Searching => self.wait(now),
-        }
-    }
-
-    fn cluster_stored(&mut self, id: Option<ClusterId>, now: Now) {
-        self.cluster = self.cluster.or(id);
-        if self.phase == Phase::Founding {
-            match id {
-                Some(_) if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
-                Some(_) => self.take(Role::Primary),
-                None => {
-                    self.note(Note::ClusterNotStored);
-                    self.phase = Phase::Releasing;
-                }
-            }
-            return;
-        }
-        let end = self.following.cluster_stored(id, &mut self.effects);
-        self.stream_ended(end, now);
-    }
-
     fn stream_ended(&mut self, end: Option<End>, now: Now) {
         let Some(end) = end else { return };
         self.following.close(&mut self.effects);
@@ -357,24 +234,10 @@ impl Node {
         }
     }
 
-    fn step_down(&mut self) {
-        if !self.stopping {
-            self.note(Note::Lost);
-        }
-        self.effects.extend(mem::take(&mut self.feeds).into_keys().map(Effect::Finish));
-        self.take(Role::Searching);
-    }
-
     fn follow(&mut self, primary: PrimaryInfo) {
         self.phase = Phase::Following;
         let stream = self.new_stream();
         self.following.begin(stream, primary, &mut self.effects);
-    }
-
-    fn take(&mut self, role: Role) {
-        let authority = if role.is_primary() { self.lease.authority() } else { Authority::ReadOnly };
-        self.phase = Phase::Taking(role.clone());
-        self.effects.push(Effect::TakeRole { role, authority });
     }
 
     fn ask(&mut self, request: LeaseRequest, now: Now) {
