@@ -1,14 +1,16 @@
 //! Formats and state machines of litefs.
 //!
 //! Nothing here does I/O, reads a clock, draws a random number or starts a thread: what happens arrives as an
-//! argument, `now` included, and what must change on disk leaves as data. The same code therefore runs under the
-//! kernel and under the simulator. `no_std` makes that a compile error to break.
+//! argument, `now` included, and what must change on disk leaves as data. Only [`apply`] talks with the world while it
+//! works, and what it may ask there is a trait. The same code therefore runs under the kernel and under the simulator.
+//! `no_std` makes that a compile error to break.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod apply;
 mod bytes;
 mod checksum;
 mod cluster_id;
@@ -29,10 +31,12 @@ mod page_sums;
 mod position;
 mod read_at;
 mod saved_sums;
+pub mod snapshot;
 pub mod sqlite;
 pub mod stream;
 mod transaction;
 mod txid;
+mod write_at;
 
 pub use checksum::{Checksum, ChecksumHasher, InvalidChecksum};
 pub use cluster_id::{ClusterId, InvalidClusterId};
@@ -51,3 +55,4 @@ pub use read_at::ReadAt;
 pub use saved_sums::SavedSums;
 pub use transaction::{PageSource, Transaction};
 pub use txid::{InvalidTxid, Txid};
+pub use write_at::WriteAt;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use litefs_core::{Errno, File};
 
-use crate::apply::{Applier, Files, Kernel, Paths};
+use crate::apply::{Applier, Files, Kernel, Paths, RealSystem};
 use crate::store::{Database, Store};
 use crate::{DatabaseFiles, Mount, Notifier};
 
@@ -32,7 +32,7 @@ pub fn equip(store: &Store, mount: &Mount) {
             shm: database.path(File::Shm),
         };
         let cache = KernelCache { notifier: notifier.clone(), database: Arc::downgrade(database) };
-        Applier::new(Paths { mount, backing, maps_backing_shm }, Box::new(cache))
+        Applier::new(RealSystem::new(Paths { mount, backing, maps_backing_shm }, Box::new(cache)))
     });
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn recover_and_check(
     let before = node.disk().clone();
     let fork = || {
         let seed = node.draw(Rng::next_u64);
-        Rc::new(Node::with_disk(Rc::clone(&node.record), before.clone(), Rng::new(seed)))
+        Rc::new(Node::with_disk(node.record.clone(), before.clone(), Rng::new(seed)))
     };
     let Some(positions) = open_all(node, plan) else { return };
     let operations = node.operations().0;
@@ -40,7 +40,7 @@ pub(crate) fn recover_and_check(
         }
     }
     if plan.under_test == UnderTest::Machine {
-        let again = Rc::new(Node::with_disk(Rc::clone(&node.record), node.disk().clone(), Rng::new(1)));
+        let again = Rc::new(Node::with_disk(node.record.clone(), node.disk().clone(), Rng::new(1)));
         expect_positions(&again, "opened a second time", open_all(&again, plan), &positions);
     }
     for (database, position) in plan.databases().iter().zip(&positions) {
@@ -179,7 +179,7 @@ fn check_database(
 
 /// Reads a database through SQLite, on a copy of the node so that reading changes nothing.
 fn read_back(node: &Rc<Node>, plan: &Plan, name: &str) -> Result<(Seen, Image), rusqlite::Error> {
-    let copy = Rc::new(Node::with_disk(Rc::clone(&node.record), node.disk().clone(), Rng::new(2)));
+    let copy = Rc::new(Node::with_disk(node.record.clone(), node.disk().clone(), Rng::new(2)));
     if open_all(&copy, plan).is_none() {
         return Ok((Seen::default(), Image::default()));
     }

@@ -1,22 +1,27 @@
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use litefs_core::apply::Applier;
 use litefs_core::database::Request;
 use litefs_core::{Errno, File};
 
 use crate::coroutine;
 use crate::engine::Engine;
-use crate::locks::{Holder, Locks};
+use crate::locks::{Holder, Kind, Locks, Unit};
 use crate::machine_disk::Path;
 use crate::node::{Node, Process};
 use crate::shm::Shm;
+use crate::system::SimSystem;
 
 /// The daemon, as a holder of locks.
 const DAEMON: Holder = 0;
 
-/// The lock that a writer of the WAL holds (SQLite's WAL-mode file format 2.3.1).
+/// The number of the daemon's process.
+const DAEMON_PROCESS: u64 = 0;
+
+/// The slot that a writer of the WAL locks (SQLite's WAL-mode file format 2.3.1).
 const WRITE_SLOT: std::ops::Range<usize> = 0..1;
 
 /// One database in the mount of a node, for one life of the node: what the kernel knows of it, and what is behind.
@@ -32,13 +37,13 @@ pub(crate) struct Database {
     /// The locks on the database file and on the wal-index.
     pub(crate) locks: RefCell<Locks>,
     shm: RefCell<Option<Rc<Shm>>>,
-    /// Who has the wal-index mapped.
-    mapped: RefCell<BTreeSet<Holder>>,
     /// The process of each open handle of the database file.
     open: RefCell<BTreeMap<Holder, u64>>,
     next_holder: Cell<Holder>,
     passthrough_allowed: bool,
     passthrough: Cell<bool>,
+    /// Applies what comes from other machines. Absent while it is at work, or in a run of one machine.
+    applier: RefCell<Option<Applier<SimSystem>>>,
 }
 
 impl Database {
@@ -51,12 +56,58 @@ impl Database {
             served: Cell::default(),
             locks: RefCell::default(),
             shm: RefCell::default(),
-            mapped: RefCell::default(),
             open: RefCell::default(),
             next_holder: Cell::new(1),
             passthrough_allowed,
             passthrough: Cell::new(false),
+            applier: RefCell::default(),
         }
+    }
+
+    /// Lets transactions of other machines be applied.
+    pub(crate) fn equip(self: &Rc<Self>, node: &Rc<Node>) {
+        self.applier.replace(Some(Applier::new(SimSystem::new(node, self))));
+    }
+
+    /// The daemon is gone, and what it held goes.
+    pub(crate) fn unequip(&self) {
+        drop(self.applier.take());
+    }
+
+    /// Does something with the applier as soon as nobody else does.
+    pub(crate) fn with_applier<T>(
+        &self,
+        node: &Node,
+        daemon: Process,
+        work: impl FnOnce(&mut Applier<SimSystem>) -> T,
+    ) -> Result<T, Errno> {
+        loop {
+            if !node.is_alive(daemon) {
+                return Err(Errno::EIO);
+            }
+            let Some(mut applier) = self.applier.take() else {
+                if !coroutine::pause(Duration::from_millis(1)) {
+                    return Err(Errno::EDEADLK);
+                }
+                continue;
+            };
+            let result = work(&mut applier);
+            if node.is_alive(daemon) {
+                self.applier.replace(Some(applier));
+            }
+            return Ok(result);
+        }
+    }
+
+    /// As [`Self::with_applier`], unless somebody else does something with it now.
+    pub(crate) fn with_idle_applier<T>(
+        &self,
+        node: &Node,
+        daemon: Process,
+        work: impl FnOnce(&mut Applier<SimSystem>) -> T,
+    ) -> Option<T> {
+        let idle = self.applier.borrow().is_some();
+        idle.then(|| self.with_applier(node, daemon, work).ok()).flatten()
     }
 
     /// The name of the database file.
@@ -88,7 +139,15 @@ impl Database {
     pub(crate) fn request(&self, node: &Node, process: Process, request: Request<'_>) -> Result<(), Errno> {
         let committed = self.with_engine(node, process, |engine| {
             let before = engine.position();
-            engine.request(request, node.now()).map(|()| engine.position() != before)
+            node.begins(&self.name);
+            let outcome = engine.request(request, node.now());
+            let after = engine.position();
+            if let (Some(before), Some(after)) = (before, after)
+                && before != after
+            {
+                node.committed(&self.name, before, after);
+            }
+            outcome.map(|()| after != before)
         })??;
         if committed && matches!(request, Request::Write { file: File::Wal, .. }) {
             node.maybe_die_in_commit(process);
@@ -144,11 +203,17 @@ impl Database {
                 self.passthrough.set(self.passthrough_allowed && read == 2 && versions == [2, 2]);
                 engine.set_unseen_writes(self.passthrough.get());
             }
-            let holder = self.next_holder.get();
-            self.next_holder.set(holder + 1);
+            let holder = self.new_holder();
             self.open.borrow_mut().insert(holder, process.number());
             holder
         })
+    }
+
+    /// The number of a new holder of locks.
+    pub(crate) fn new_holder(&self) -> Holder {
+        let holder = self.next_holder.get();
+        self.next_holder.set(holder + 1);
+        holder
     }
 
     /// A handle of the database file is closed.
@@ -174,7 +239,8 @@ impl Database {
             return;
         }
         node.record.probe("transaction in doubt published");
-        while node.is_alive(daemon) && !self.locks.borrow_mut().take_slots(DAEMON, WRITE_SLOT) {
+        let write = Unit::slots(WRITE_SLOT);
+        while node.is_alive(daemon) && !self.locks.borrow_mut().try_lock(DAEMON, write.clone(), Kind::Write) {
             if !coroutine::pause(Duration::from_millis(1)) {
                 return;
             }
@@ -182,7 +248,7 @@ impl Database {
         if let Some(shm) = self.shm.borrow().as_ref() {
             shm.invalidate();
         }
-        self.locks.borrow_mut().free_slots(DAEMON, WRITE_SLOT);
+        self.locks.borrow_mut().unlock(DAEMON, write);
         node.record.event(format_args!("{} published what was in doubt", self.name));
     }
 
@@ -202,34 +268,45 @@ impl Database {
         !holders.is_empty() && self.open.borrow().is_empty()
     }
 
-    /// The processes that have it open.
+    /// The processes that have it open, without the daemon.
     pub(crate) fn applications(&self) -> Vec<u64> {
-        self.open.borrow().values().copied().collect()
+        self.open.borrow().values().copied().filter(|process| *process != DAEMON_PROCESS).collect()
     }
 
-    /// The wal-index, made now if nobody has it mapped.
-    pub(crate) fn map_shm(&self, holder: Holder) -> Rc<Shm> {
-        self.mapped.borrow_mut().insert(holder);
-        Rc::clone(self.shm.borrow_mut().get_or_insert_default())
+    /// Maps the wal-index for a program; `None` while somebody is setting it up. Whoever maps one that nobody else has
+    /// mapped starts a new one.
+    pub(crate) fn map_shm(&self, holder: Holder) -> Option<Rc<Shm>> {
+        let mut locks = self.locks.borrow_mut();
+        if !locks.is_held(Unit::SWITCH) {
+            self.shm.take();
+        }
+        let shm = || Rc::clone(self.shm.borrow_mut().get_or_insert_default());
+        locks.try_lock(holder, [Unit::SWITCH], Kind::Read).then(shm)
     }
 
-    /// The wal-index, if somebody has it mapped.
+    /// The wal-index, if there is one.
     pub(crate) fn shm(&self) -> Option<Rc<Shm>> {
         self.shm.borrow().clone()
     }
 
-    /// Somebody gave up the wal-index. It ends with its last user.
+    /// Somebody gave up the wal-index.
     pub(crate) fn unmapped_shm(&self, holder: Holder) {
-        let mut mapped = self.mapped.borrow_mut();
-        // Whoever maps a wal-index that nobody else has mapped starts a new one.
-        if mapped.remove(&holder) && mapped.is_empty() {
-            self.shm.take();
-        }
+        self.locks.borrow_mut().unlock(holder, [Unit::SWITCH]);
     }
 
-    fn forget(&self, holder: Holder) {
+    /// Makes a wal-index where there is none.
+    pub(crate) fn create_shm(&self) {
+        self.shm.borrow_mut().get_or_insert_default();
+    }
+
+    /// Removes the wal-index. Those who have it mapped keep what they have.
+    pub(crate) fn remove_shm(&self) {
+        self.shm.take();
+    }
+
+    /// An open file ends without the daemon hearing of it.
+    pub(crate) fn forget(&self, holder: Holder) {
         self.open.borrow_mut().remove(&holder);
         self.locks.borrow_mut().release_all(holder);
-        self.unmapped_shm(holder);
     }
 }

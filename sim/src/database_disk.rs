@@ -43,6 +43,11 @@ impl DatabaseDisk {
 
 impl View for DatabaseDisk {
     fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        if file == File::Shm {
+            // Shared memory is no file of the disk here.
+            let shm = self.living()?.database(&self.database).and_then(|database| database.shm());
+            return Ok(shm.map_or(0, |shm| shm.read_from(offset, buf)));
+        }
         Ok(self.living()?.disk().read_at(&self.path(file), offset, buf))
     }
 

@@ -21,12 +21,26 @@ pub(crate) enum Engine {
 impl Engine {
     /// Opens a database, which recovers it.
     pub(crate) fn open(node: &Rc<Node>, database: &Rc<str>, plan: &Plan) -> Result<Self, OpenError> {
+        let mut engine = Self::open_for_reading(node, database, plan, NodeId::new(plan.seed | 1))?;
+        if let Self::Machine(driver) = &mut engine {
+            driver.set_authority(Authority::Forever);
+        }
+        Ok(engine)
+    }
+
+    /// Opens a database of the node that LTX files name so, which recovers it. It takes no transactions of programs yet.
+    pub(crate) fn open_for_reading(
+        node: &Rc<Node>,
+        database: &Rc<str>,
+        plan: &Plan,
+        node_id: NodeId,
+    ) -> Result<Self, OpenError> {
         let disk = DatabaseDisk::new(node, database);
         if plan.under_test == UnderTest::Nothing {
             return Ok(Self::Nothing(disk));
         }
         let options = Options {
-            node_id: NodeId::new(plan.seed | 1),
+            node_id,
             compress: plan.compress,
             backlog_max: plan.backlog_max,
             faults: Faults { ..plan.planted },
@@ -37,7 +51,7 @@ impl Engine {
             name.is_some_and(|name| node.disk().len(&Path::Plain(name.into())).is_some())
         };
         let opened = Driver::open(disk, options, plan.segment_len_max, &super_journal_exists, node.now());
-        let (mut driver, recovered) = opened.inspect_err(|error| {
+        let (driver, recovered) = opened.inspect_err(|error| {
             node.record.event(format_args!("{database} cannot be opened: {error}"));
         })?;
         node.record.event(format_args!("{database} opened {recovered:?}"));
@@ -55,7 +69,6 @@ impl Engine {
         if !recovered.damage.is_empty() && !node.record.saw("lying sync") {
             node.record.violation(format!("{database}: honest disk, damaged log: {:?}", recovered.damage));
         }
-        driver.set_authority(Authority::Forever);
         Ok(Self::Machine(Box::new(driver)))
     }
 
@@ -65,6 +78,21 @@ impl Engine {
             Self::Nothing(_) => None,
             Self::Machine(driver) => Some(driver.position()),
         }
+    }
+
+    /// The machine and its log.
+    ///
+    /// # Panics
+    /// If nothing is under test.
+    pub(crate) fn driver(&self) -> &Driver<DatabaseDisk> {
+        let Self::Machine(driver) = self else { unreachable!("there is no machine under test") };
+        driver
+    }
+
+    /// As [`Self::driver`].
+    pub(crate) fn driver_mut(&mut self) -> &mut Driver<DatabaseDisk> {
+        let Self::Machine(driver) = self else { unreachable!("there is no machine under test") };
+        driver
     }
 
     /// Why the daemon gave the database up until the node is restarted, if it did.

@@ -5,7 +5,7 @@ use litefs_core::database::Request;
 use litefs_core::{Errno, File};
 
 use crate::database::Database;
-use crate::locks::{Holder, Level};
+use crate::locks::{Holder, Kind, Level, Unit};
 use crate::machine_disk::Path;
 use crate::node::{DiskChange, Node, Process};
 use crate::shm::Shm;
@@ -205,20 +205,26 @@ impl Handle {
         self.holder().is_some_and(|(database, _)| database.locks.borrow().is_reserved())
     }
 
-    /// The address of a region of the wal-index, null if there is none.
-    pub(crate) fn map_region(&self, region: usize, extend: bool) -> Result<*mut u64, Errno> {
+    /// The address of a region of the wal-index, null if there is none; `None` while somebody sets it up.
+    pub(crate) fn map_region(&self, region: usize, extend: bool) -> Result<Option<*mut u64>, Errno> {
         self.node.maybe_pause(self.process)?;
         let Target::Governed { database, shm, holder, .. } = &self.target else { return Err(Errno::EINVAL) };
         let mut shm = shm.borrow_mut();
-        Ok(shm.get_or_insert_with(|| database.map_shm(*holder)).region(region, extend))
+        if shm.is_none() {
+            *shm = database.map_shm(*holder);
+        }
+        Ok(shm.as_ref().map(|shm| shm.region(region, extend)))
     }
 
-    /// Gives up the wal-index.
-    pub(crate) fn unmap(&self) {
+    /// Gives up the wal-index, and removes it if asked to.
+    pub(crate) fn unmap(&self, remove: bool) {
         if let Target::Governed { database, shm, holder, .. } = &self.target
             && shm.take().is_some()
         {
             database.unmapped_shm(*holder);
+            if remove && self.node.is_alive(self.process) {
+                database.remove_shm();
+            }
         }
     }
 
@@ -235,10 +241,10 @@ impl Handle {
         let (database, holder) = self.holder().ok_or(Errno::EINVAL)?;
         let mut locks = database.locks.borrow_mut();
         Ok(match exclusively {
-            Some(true) => locks.take_slots(holder, slots),
-            Some(false) => locks.share_slots(holder, slots),
+            Some(true) => locks.try_lock(holder, Unit::slots(slots), Kind::Write),
+            Some(false) => locks.try_lock(holder, Unit::slots(slots), Kind::Read),
             None => {
-                locks.free_slots(holder, slots);
+                locks.unlock(holder, Unit::slots(slots));
                 true
             }
         })

@@ -12,6 +12,7 @@ compile_error!(
 
 mod checker;
 mod client;
+pub mod cluster;
 mod content;
 mod content_check;
 mod coroutine;
@@ -23,6 +24,7 @@ mod handle;
 mod history;
 mod locks;
 mod machine_disk;
+mod network;
 mod node;
 pub mod plan;
 mod record;
@@ -31,9 +33,11 @@ mod rng;
 mod rt;
 pub mod run;
 mod shm;
+mod signal;
+mod system;
 mod trace;
 mod unsynced_file;
 mod vfs;
 mod world;
 
-pub use trace::TraceHash;
+pub use trace::{Entry, Keep, TraceHash};

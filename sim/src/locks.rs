@@ -1,6 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-/// An open database file, as the holder of locks. Each stands for a process of its own.
+/// An open file, as the holder of locks. Each stands for an open file of its own, whoever opened it.
 pub(crate) type Holder = u64;
 
 /// A lock on the database file, as SQLite names them (Locking in SQLite version 3, section 3).
@@ -18,26 +19,112 @@ pub(crate) enum Level {
     Exclusive,
 }
 
-/// Slots for locks in the wal-index.
-const SLOTS: usize = 8;
+/// Whether others may hold the same lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Others may read too.
+    Read,
+    /// Nobody else.
+    Write,
+}
+
+/// A range of bytes that SQLite locks as a whole: of the database file PENDING, RESERVED and SHARED, of the wal-index
+/// eight slots and the dead man's switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unit(u8);
+
+impl Unit {
+    const PENDING: Self = Self(0);
+    const RESERVED: Self = Self(1);
+    const SHARED: Self = Self(2);
+    /// Held by everybody who has the wal-index mapped.
+    pub(crate) const SWITCH: Self = Self(11);
+
+    /// Slots of the wal-index, from 0 to 7.
+    pub(crate) fn slots(slots: Range<usize>) -> impl Iterator<Item = Self> + Clone {
+        slots.filter_map(|slot| u8::try_from(slot + 3).ok()).map(Self)
+    }
+
+    /// The units that a range of bytes covers, of the database file (SQLite file format 1.2, `PENDING_BYTE`) or the
+    /// wal-index (WAL-mode file format 2.3).
+    pub(crate) fn of_bytes(start: u64, len: u64) -> Vec<Self> {
+        let end = start + len;
+        let covers = |first: u64, count: u64| start < first + count && first < end;
+        let database = [
+            (Self::PENDING, 1 << 30, 1),
+            (Self::RESERVED, (1 << 30) + 1, 1),
+            (Self::SHARED, (1 << 30) + 2, 510),
+        ];
+        let index = (0..9).map(|byte| (Self(3 + byte), 120 + u64::from(byte), 1));
+        database
+            .into_iter()
+            .chain(index)
+            .filter(|(_, first, count)| covers(*first, *count))
+            .map(|(unit, ..)| unit)
+            .collect()
+    }
+}
 
 /// The locks of one database: the part of the kernel that both protocols rest on.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
-    levels: BTreeMap<Holder, Level>,
-    shared: [BTreeSet<Holder>; SLOTS],
-    exclusive: [Option<Holder>; SLOTS],
+    held: BTreeMap<(Unit, Holder), Kind>,
 }
 
 impl Locks {
+    /// Takes locks on all of these, or changes their kind; nothing has changed where it returns false.
+    pub(crate) fn try_lock(
+        &mut self,
+        holder: Holder,
+        units: impl IntoIterator<Item = Unit> + Clone,
+        kind: Kind,
+    ) -> bool {
+        let free = units.clone().into_iter().all(|unit| self.is_free(holder, unit, kind));
+        if free {
+            self.held.extend(units.into_iter().map(|unit| ((unit, holder), kind)));
+        }
+        free
+    }
+
+    /// Whether [`Self::try_lock`] would succeed on this one.
+    pub(crate) fn is_free(&self, holder: Holder, unit: Unit, kind: Kind) -> bool {
+        let others = self.held.range((unit, Holder::MIN)..=(unit, Holder::MAX));
+        others
+            .filter(|((_, other), _)| *other != holder)
+            .all(|(_, other)| kind == Kind::Read && *other == Kind::Read)
+    }
+
+    /// Gives up locks on these.
+    pub(crate) fn unlock(&mut self, holder: Holder, units: impl IntoIterator<Item = Unit>) {
+        for unit in units {
+            self.held.remove(&(unit, holder));
+        }
+    }
+
+    /// Whether anybody holds a lock on this.
+    pub(crate) fn is_held(&self, unit: Unit) -> bool {
+        self.held.range((unit, Holder::MIN)..=(unit, Holder::MAX)).next().is_some()
+    }
+
     /// The level that `holder` has.
     pub(crate) fn level(&self, holder: Holder) -> Level {
-        self.levels.get(&holder).copied().unwrap_or(Level::Unlocked)
+        let has = |unit| self.held.get(&(unit, holder)).copied();
+        if has(Unit::SHARED) == Some(Kind::Write) {
+            Level::Exclusive
+        } else if has(Unit::PENDING) == Some(Kind::Write) {
+            Level::Pending
+        } else if has(Unit::RESERVED) == Some(Kind::Write) {
+            Level::Reserved
+        } else if has(Unit::SHARED) == Some(Kind::Read) {
+            Level::Shared
+        } else {
+            Level::Unlocked
+        }
     }
 
     /// Whether anybody will write or does.
     pub(crate) fn is_reserved(&self) -> bool {
-        self.levels.values().any(|level| *level >= Level::Reserved)
+        self.held.iter().any(|((unit, _), kind)| *unit <= Unit::SHARED && *kind == Kind::Write)
     }
 
     /// Raises the level of `holder`. A refusal to be exclusive leaves a writer pending.
@@ -50,79 +137,50 @@ impl Locks {
         if wanted <= current {
             return true;
         }
-        let highest = self.others(holder).max().unwrap_or(Level::Unlocked);
-        let granted = match wanted {
+        match wanted {
             Level::Unlocked => true,
-            Level::Shared => highest < Level::Pending,
-            Level::Reserved => highest < Level::Reserved,
+            Level::Shared => {
+                self.is_free(holder, Unit::PENDING, Kind::Read)
+                    && self.try_lock(holder, [Unit::SHARED], Kind::Read)
+            }
+            Level::Reserved => {
+                let pending = self.is_free(holder, Unit::PENDING, Kind::Read);
+                pending && self.try_lock(holder, [Unit::RESERVED], Kind::Write)
+            }
             Level::Pending | Level::Exclusive => {
-                if highest >= Level::Reserved {
+                if !self.is_free(holder, Unit::RESERVED, Kind::Write)
+                    || !self.is_free(holder, Unit::PENDING, Kind::Write)
+                {
                     return false;
                 }
                 if current >= Level::Reserved {
-                    self.levels.insert(holder, Level::Pending);
+                    self.try_lock(holder, [Unit::PENDING], Kind::Write);
                 }
-                highest == Level::Unlocked
+                self.try_lock(holder, [Unit::PENDING, Unit::RESERVED, Unit::SHARED], Kind::Write)
             }
-        };
-        if granted {
-            self.levels.insert(holder, wanted);
         }
-        granted
     }
 
     /// Lowers the level of `holder`.
     pub(crate) fn lower(&mut self, holder: Holder, wanted: Level) {
-        if wanted == Level::Unlocked {
-            self.levels.remove(&holder);
-        } else if self.level(holder) > wanted {
-            self.levels.insert(holder, wanted);
+        if self.level(holder) <= wanted {
+            return;
+        }
+        if wanted < Level::Pending {
+            self.unlock(holder, [Unit::PENDING]);
+        }
+        if wanted < Level::Reserved {
+            self.unlock(holder, [Unit::RESERVED]);
+        }
+        match wanted {
+            Level::Unlocked => self.unlock(holder, [Unit::SHARED]),
+            _ => drop(self.held.insert((Unit::SHARED, holder), Kind::Read)),
         }
     }
 
-    /// Takes shared locks on slots of the wal-index, all or none.
-    pub(crate) fn share_slots(&mut self, holder: Holder, slots: std::ops::Range<usize>) -> bool {
-        let free = slots.clone().all(|slot| self.exclusive[slot].is_none_or(|other| other == holder));
-        if free {
-            for slot in slots {
-                self.exclusive[slot] = None;
-                self.shared[slot].insert(holder);
-            }
-        }
-        free
-    }
-
-    /// Takes exclusive locks on slots of the wal-index, all or none.
-    pub(crate) fn take_slots(&mut self, holder: Holder, slots: std::ops::Range<usize>) -> bool {
-        let free = slots.clone().all(|slot| {
-            self.exclusive[slot].is_none_or(|other| other == holder)
-                && self.shared[slot].iter().all(|other| *other == holder)
-        });
-        if free {
-            for slot in slots {
-                self.shared[slot].remove(&holder);
-                self.exclusive[slot] = Some(holder);
-            }
-        }
-        free
-    }
-
-    /// Gives up locks on slots of the wal-index.
-    pub(crate) fn free_slots(&mut self, holder: Holder, slots: std::ops::Range<usize>) {
-        for slot in slots {
-            self.shared[slot].remove(&holder);
-            self.exclusive[slot].take_if(|other| *other == holder);
-        }
-    }
-
-    /// What the kernel does when a process ends.
+    /// What the kernel does when a file is closed.
     pub(crate) fn release_all(&mut self, holder: Holder) {
-        self.levels.remove(&holder);
-        self.free_slots(holder, 0..SLOTS);
-    }
-
-    fn others(&self, holder: Holder) -> impl Iterator<Item = Level> {
-        self.levels.iter().filter(move |(other, _)| **other != holder).map(|(_, level)| *level)
+        self.held.retain(|(_, other), _| *other != holder);
     }
 }
 
@@ -149,12 +207,20 @@ mod tests {
     #[test]
     fn slots_are_taken_all_or_none_and_freed_at_the_end_of_a_process() {
         let mut locks = Locks::default();
-        assert!(locks.share_slots(1, 4..5));
-        assert!(!locks.take_slots(2, 3..6));
-        assert!(locks.take_slots(3, 3..4));
-        assert!(!locks.share_slots(2, 3..4));
+        assert!(locks.try_lock(1, Unit::slots(4..5), Kind::Read));
+        assert!(!locks.try_lock(2, Unit::slots(3..6), Kind::Write));
+        assert!(locks.try_lock(3, Unit::slots(3..4), Kind::Write));
+        assert!(!locks.try_lock(2, Unit::slots(3..4), Kind::Read));
         locks.release_all(1);
         locks.release_all(3);
-        assert!(locks.take_slots(2, 3..6));
+        assert!(locks.try_lock(2, Unit::slots(3..6), Kind::Write));
+    }
+
+    #[test]
+    fn bytes_are_the_units_that_sqlite_locks() {
+        assert_eq!(Unit::of_bytes((1 << 30) + 2, 510), [Unit::SHARED]);
+        assert_eq!(Unit::of_bytes(1 << 30, 2), [Unit::PENDING, Unit::RESERVED]);
+        assert_eq!(Unit::of_bytes(123, 5), Unit::slots(3..8).collect::<Vec<_>>());
+        assert_eq!(Unit::of_bytes(128, 1), [Unit::SWITCH]);
     }
 }

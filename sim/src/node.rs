@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use litefs_core::{Errno, Now};
+use litefs_core::{Errno, Now, Position};
 
 use crate::coroutine;
 use crate::database::Database;
@@ -27,7 +27,7 @@ const RESTARTED: u64 = 1000;
 #[derive(Debug)]
 pub(crate) struct Node {
     /// What is told about the run.
-    pub(crate) record: Rc<Record>,
+    pub(crate) record: Record,
     disk: RefCell<MachineDisk>,
     faults: RefCell<Faults>,
     rng: RefCell<Rng>,
@@ -45,6 +45,29 @@ pub(crate) struct Node {
     databases: RefCell<BTreeMap<Rc<str>, Rc<Database>>>,
     /// Shared memory as it was when a process died whose statement runs on to its end. It is not in use because of that.
     kept_shm: RefCell<Vec<(Weak<Shm>, ShmContent)>>,
+    clock: Cell<Clock>,
+    /// Nothing on the machine goes on before this, in virtual nanoseconds.
+    frozen_until_ns: Cell<u64>,
+    observer: RefCell<Option<Rc<dyn Observer>>>,
+    lost_power: Cell<bool>,
+}
+
+/// Somebody who is told of every transaction that programs commit.
+pub(crate) trait Observer: std::fmt::Debug {
+    /// The daemon of a machine is about to decide what an operation on a database does.
+    fn begins(&self, machine: u8, database: &str);
+
+    /// A transaction took a database from one position to the next.
+    fn committed(&self, machine: u8, database: &str, before: Position, after: Position);
+}
+
+/// How the clocks of a machine differ from virtual time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// How many nanoseconds the monotonic clock gains in a millisecond; negative if it loses.
+    pub(crate) drift_ns: i64,
+    /// How far the wall clock is ahead, in milliseconds.
+    pub(crate) ahead_ms: i64,
 }
 
 /// A process, and the life of the node it belongs to. Whatever it does after its end fails and touches nothing.
@@ -68,12 +91,12 @@ pub(crate) enum DiskChange<'a> {
 
 impl Node {
     /// A machine with an empty disk.
-    pub(crate) fn new(record: Rc<Record>, file_system: FileSystem, rng: Rng) -> Self {
+    pub(crate) fn new(record: Record, file_system: FileSystem, rng: Rng) -> Self {
         Self::with_disk(record, MachineDisk::new(file_system), rng)
     }
 
     /// A machine with this disk, that nothing runs on yet.
-    pub(crate) fn with_disk(record: Rc<Record>, disk: MachineDisk, rng: Rng) -> Self {
+    pub(crate) fn with_disk(record: Record, disk: MachineDisk, rng: Rng) -> Self {
         Self {
             record,
             disk: RefCell::new(disk),
@@ -89,6 +112,10 @@ impl Node {
             commit_seems_failed: Cell::new(false),
             databases: RefCell::default(),
             kept_shm: RefCell::default(),
+            clock: Cell::default(),
+            frozen_until_ns: Cell::default(),
+            observer: RefCell::default(),
+            lost_power: Cell::default(),
         }
     }
 
@@ -97,11 +124,72 @@ impl Node {
         self.disk.borrow()
     }
 
+    /// Opens a file past everything that fails.
+    pub(crate) fn open_file(&self, path: &Path) -> Option<u64> {
+        self.disk.borrow_mut().open(path)
+    }
+
+    /// Closes a file that was opened.
+    pub(crate) fn close_file(&self, inode: u64) {
+        self.disk.borrow_mut().close(inode);
+    }
+
     /// What the node's clocks say.
     pub(crate) fn now(&self) -> Now {
-        let monotonic_ns = rt::elapsed_ns();
+        let elapsed_ns = i128::from(rt::elapsed_ns());
+        let Clock { drift_ns, ahead_ms } = self.clock.get();
+        let monotonic_ns =
+            u64::try_from(elapsed_ns + elapsed_ns / 1_000_000 * i128::from(drift_ns)).unwrap_or(0);
         let since_start_ms = i64::try_from(monotonic_ns / 1_000_000).unwrap_or(i64::MAX);
-        Now { monotonic_ns, wall_ms: EPOCH_MS.saturating_add(since_start_ms) }
+        Now { monotonic_ns, wall_ms: EPOCH_MS.saturating_add(since_start_ms).saturating_add(ahead_ms) }
+    }
+
+    /// Tells `observer` what is committed.
+    pub(crate) fn set_observer(&self, observer: Rc<dyn Observer>) {
+        self.observer.replace(Some(observer));
+    }
+
+    /// The daemon is about to decide what an operation on a database does.
+    pub(crate) fn begins(&self, database: &str) {
+        if let Some(observer) = self.observer.borrow().as_ref() {
+            observer.begins(self.record.machine(), database);
+        }
+    }
+
+    /// A transaction took a database from one position to the next.
+    pub(crate) fn committed(&self, database: &str, before: Position, after: Position) {
+        if let Some(observer) = self.observer.borrow().as_ref() {
+            observer.committed(self.record.machine(), database, before, after);
+        }
+    }
+
+    /// How its clocks differ from virtual time.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.get()
+    }
+
+    /// Lets its clocks differ from virtual time. The drift of a machine stays what it is.
+    pub(crate) fn set_clock(&self, clock: Clock) {
+        self.clock.set(clock);
+    }
+
+    /// Stops everything on the machine for a while, as `SIGSTOP` and the schedulers of virtual machines do.
+    pub(crate) fn freeze(&self, duration: Duration) {
+        let until = rt::elapsed_ns() + u64::try_from(duration.as_nanos()).unwrap_or(0);
+        self.frozen_until_ns.set(self.frozen_until_ns.get().max(until));
+    }
+
+    /// How long nothing goes on.
+    pub(crate) fn frozen_for(&self) -> Option<Duration> {
+        let left = self.frozen_until_ns.get().saturating_sub(rt::elapsed_ns());
+        (left > 0).then(|| Duration::from_nanos(left))
+    }
+
+    /// Waits until the machine goes on.
+    pub(crate) async fn thawed(&self) {
+        while let Some(left) = self.frozen_for() {
+            rt::sleep(left).await;
+        }
     }
 
     /// Lets the disk fail as `faults` say.
@@ -188,11 +276,29 @@ impl Node {
         self.generation.set(self.generation.get() + 1);
         self.dead_processes.borrow_mut().clear();
         self.doomed.borrow_mut().clear();
-        self.databases.borrow_mut().clear();
+        self.end_databases();
         self.faults.replace(Faults::default());
+        self.lost_power.set(crash == Crash::PowerLoss);
         if crash == Crash::PowerLoss {
             self.disk.borrow_mut().lose_power(&mut self.rng.borrow_mut());
         }
+    }
+
+    fn end_databases(&self) {
+        for database in std::mem::take(&mut *self.databases.borrow_mut()).into_values() {
+            database.unequip();
+        }
+    }
+
+    /// Whether the last crash took the power.
+    pub(crate) fn lost_power(&self) -> bool {
+        self.lost_power.get()
+    }
+
+    /// Takes everything from the disk.
+    pub(crate) fn wipe(&self) {
+        let mut disk = self.disk.borrow_mut();
+        *disk = MachineDisk::new(disk.file_system());
     }
 
     /// The applications that have a database open.
@@ -205,10 +311,11 @@ impl Node {
     /// Ends every process in order.
     pub(crate) fn restart(&self) {
         self.record.probe("restart in order");
+        self.lost_power.set(false);
         self.generation.set(self.generation.get() + 1);
         self.dead_processes.borrow_mut().clear();
         self.doomed.borrow_mut().clear();
-        self.databases.borrow_mut().clear();
+        self.end_databases();
     }
 
     /// Sometimes ends the process that has just committed to the WAL, before it can publish the commit in the wal-index.
@@ -319,6 +426,12 @@ impl Node {
 
     /// Lets other statements run for a moment, now and then.
     pub(crate) fn maybe_pause(&self, process: Process) -> Result<(), Errno> {
+        while self.is_alive(process)
+            && let Some(left) = self.frozen_for()
+            && coroutine::pause(left)
+        {
+            self.record.probe("frozen in a statement");
+        }
         if self.is_alive(process) && self.rng.borrow_mut().percent(self.pause_percent.get()) {
             let wait = self.rng.borrow_mut().between(1, 4);
             if coroutine::pause(Duration::from_millis(wait)) {
@@ -358,6 +471,11 @@ impl Node {
 }
 
 impl Process {
+    /// The life of the machine that it belongs to.
+    pub(crate) fn generation(self) -> u64 {
+        self.generation
+    }
+
     /// Its number; 0 is the daemon.
     pub(crate) fn number(self) -> u64 {
         self.number

@@ -1,15 +1,24 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use crate::rt;
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 
 /// What a run leaves behind: its trace, the promises it saw broken, and how often each rare thing happened.
 ///
-/// SQLite calls the simulator through C, where nothing may panic, so a broken promise is noted here.
-#[derive(Debug)]
+/// SQLite calls the simulator through C, where nothing may panic, so a broken promise is noted here. Each machine of a
+/// cluster has a lane of its own.
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
+    shared: Rc<Shared>,
+    /// The number of the machine; 0 stands for none of them.
+    lane: u8,
+}
+
+#[derive(Debug)]
+struct Shared {
     trace: RefCell<Trace>,
     violations: RefCell<Vec<String>>,
     probes: RefCell<BTreeMap<&'static str, u64>>,
@@ -17,42 +26,57 @@ pub(crate) struct Record {
 
 impl Record {
     /// Nothing happened yet.
-    pub(crate) fn new(aloud: bool) -> Self {
-        Self {
-            trace: RefCell::new(Trace::new(aloud)),
-            violations: RefCell::default(),
-            probes: RefCell::default(),
-        }
+    pub(crate) fn new(trace: Trace) -> Self {
+        let shared =
+            Shared { trace: RefCell::new(trace), violations: RefCell::default(), probes: RefCell::default() };
+        Self { shared: Rc::new(shared), lane: 0 }
+    }
+
+    /// The same record, for what happens on one machine.
+    pub(crate) fn of_machine(&self, lane: u8) -> Self {
+        Self { shared: Rc::clone(&self.shared), lane }
+    }
+
+    /// The number of the machine.
+    pub(crate) fn machine(&self) -> u8 {
+        self.lane
     }
 
     /// Adds an event to the trace.
     pub(crate) fn event(&self, event: fmt::Arguments<'_>) {
-        self.trace.borrow_mut().record(rt::elapsed_ns(), event);
+        self.shared.trace.borrow_mut().record(rt::elapsed_ns(), self.lane, event);
     }
 
     /// Notes a broken promise.
     pub(crate) fn violation(&self, what: String) {
         self.event(format_args!("VIOLATION {what}"));
-        self.violations.borrow_mut().push(what);
+        self.shared.violations.borrow_mut().push(what);
     }
 
     /// Counts something that must happen sometimes.
     pub(crate) fn probe(&self, name: &'static str) {
-        *self.probes.borrow_mut().entry(name).or_default() += 1;
+        *self.shared.probes.borrow_mut().entry(name).or_default() += 1;
     }
 
     /// Whether something has happened that [`Self::probe`] counts.
     pub(crate) fn saw(&self, name: &str) -> bool {
-        self.probes.borrow().contains_key(name)
+        self.shared.probes.borrow().contains_key(name)
     }
 
     /// Whether a promise was broken.
     pub(crate) fn is_violated(&self) -> bool {
-        !self.violations.borrow().is_empty()
+        !self.shared.violations.borrow().is_empty()
     }
 
-    /// The trace, the broken promises and the counts.
-    pub(crate) fn into_parts(self) -> (Trace, Vec<String>, BTreeMap<&'static str, u64>) {
-        (self.trace.into_inner(), self.violations.into_inner(), self.probes.into_inner())
+    /// The trace, the broken promises and the counts. Whoever still has the record begins a new one.
+    pub(crate) fn take(&self) -> (Trace, Vec<String>, BTreeMap<&'static str, u64>) {
+        let Shared { trace, violations, probes } = &*self.shared;
+        (trace.replace(Trace::new(Keep::Latest)), violations.take(), probes.take())
+    }
+
+    /// The trace, the broken promises and the counts, if nobody else has the record any more.
+    pub(crate) fn into_parts(self) -> Option<(Trace, Vec<String>, BTreeMap<&'static str, u64>)> {
+        let Shared { trace, violations, probes } = Rc::into_inner(self.shared)?;
+        Some((trace.into_inner(), violations.into_inner(), probes.into_inner()))
     }
 }

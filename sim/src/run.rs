@@ -21,12 +21,12 @@ use crate::plan::{Crash, Life, Plan};
 use crate::record::Record;
 use crate::rng::Rng;
 use crate::rt;
-use crate::trace::{Trace, TraceHash};
+use crate::trace::{Entry, Keep, Trace, TraceHash};
 use crate::vfs;
 use crate::world::Mounted;
 
 /// SQLite's random numbers are global to the process, so one run at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// What a run came to.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Report {
     }
 
     /// The latest of the things that happened, oldest first.
-    pub fn latest(&self) -> impl Iterator<Item = &str> {
+    pub fn latest(&self) -> impl Iterator<Item = &Entry> {
         self.trace.latest()
     }
 
@@ -75,19 +75,19 @@ pub fn run(plan: Plan, aloud: bool) -> Report {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // A fresh thread for each run: the standard library and SQLite keep state a thread.
     let thread = std::thread::spawn(move || {
-        let record = Rc::new(Record::new(aloud));
-        rt::run(plan.seed, simulate(plan.clone(), Rc::clone(&record)));
-        let record = Rc::into_inner(record).map(Record::into_parts);
-        let (trace, violations, probes) = record.unwrap_or_else(|| unreachable!("the run has ended"));
+        let record = Record::new(Trace::new(if aloud { Keep::LatestAloud } else { Keep::Latest }));
+        rt::run(plan.seed, simulate(plan.clone(), record.clone()));
+        let parts = record.into_parts();
+        let (trace, violations, probes) = parts.unwrap_or_else(|| unreachable!("the run has ended"));
         Report { plan, violations, probes, trace }
     });
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-async fn simulate(plan: Plan, record: Rc<Record>) {
+async fn simulate(plan: Plan, record: Record) {
     let plan = Rc::new(plan);
     let node_rng = Rng::of_part(plan.seed, "node");
-    let node = Rc::new(Node::new(Rc::clone(&record), plan.file_system, node_rng));
+    let node = Rc::new(Node::new(record.clone(), plan.file_system, node_rng));
     let mounted = Mounted::new("n1", Rc::clone(&node));
     vfs::install();
     let history = Rc::new(RefCell::new(History::default()));

@@ -37,6 +37,60 @@ impl Shm {
         regions.get(index).map_or(std::ptr::null_mut(), |region| region.get().cast())
     }
 
+    /// How many regions there are.
+    pub(crate) fn regions(&self) -> usize {
+        self.regions.borrow().len()
+    }
+
+    /// Makes at least so many regions; true if that needed more.
+    pub(crate) fn grow(&self, regions: usize) -> bool {
+        let before = self.regions();
+        if let Some(last) = regions.checked_sub(1) {
+            self.region(last, true);
+        }
+        self.regions() > before
+    }
+
+    /// Has exactly so many regions from now on. Nobody has those mapped that go.
+    pub(crate) fn set_regions(&self, regions: usize) {
+        self.grow(regions);
+        self.regions.borrow_mut().truncate(regions);
+    }
+
+    /// Reads bytes from `offset`, as far as there are any.
+    pub(crate) fn read(&self, offset: usize, bytes: &mut [u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            *byte = self.byte(at).map_or(0, |place| {
+                // SAFETY: the place is inside of a region, and nothing else runs on this thread meanwhile.
+                unsafe { *place }
+            });
+        }
+    }
+
+    /// As the `read_at` of a file.
+    pub(crate) fn read_from(&self, offset: u64, bytes: &mut [u8]) -> usize {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let len = bytes.len().min((self.regions() * REGION).saturating_sub(start));
+        self.read(start, &mut bytes[..len]);
+        len
+    }
+
+    /// Writes bytes at `offset`, as far as there are regions.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        for (at, byte) in (offset..).zip(bytes) {
+            if let Some(place) = self.byte(at) {
+                // SAFETY: as in `read`.
+                unsafe { *place = *byte };
+            }
+        }
+    }
+
+    fn byte(&self, offset: usize) -> Option<*mut u8> {
+        let region = self.region(offset / REGION, false).cast::<u8>();
+        // SAFETY: a region has `REGION` bytes, and the remainder is less.
+        (!region.is_null()).then(|| unsafe { region.add(offset % REGION) })
+    }
+
     /// What it holds now.
     pub(crate) fn content(&self) -> ShmContent {
         // SAFETY: SQLite's statements run on this thread and none of them uses the regions while this runs.

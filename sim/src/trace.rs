@@ -9,28 +9,60 @@ const KEPT: usize = 400;
 pub(crate) struct Trace {
     hash: u64,
     events: u64,
-    latest: VecDeque<String>,
-    aloud: bool,
+    latest: VecDeque<Entry>,
+    keep: Keep,
+}
+
+/// One event of a trace.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Virtual nanoseconds since the start of the run.
+    pub at_ns: u64,
+    /// The machine it happened on; 0 for none of them.
+    pub machine: u8,
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>6}.{:06} ", self.at_ns / 1_000_000, self.at_ns % 1_000_000)?;
+        if self.machine > 0 {
+            write!(f, "n{} ", self.machine)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// What a trace does with the text of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Keeps the latest.
+    Latest,
+    /// Keeps the latest, and prints all as they happen.
+    LatestAloud,
+    /// Keeps all.
+    All,
 }
 
 impl Trace {
-    /// An empty trace. If `aloud`, every event is also printed as it happens.
-    pub(crate) fn new(aloud: bool) -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, latest: VecDeque::new(), aloud }
+    /// An empty trace.
+    pub(crate) fn new(keep: Keep) -> Self {
+        Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, latest: VecDeque::new(), keep }
     }
 
-    /// Adds an event at `now_ns` of virtual time.
-    pub(crate) fn record(&mut self, now_ns: u64, event: fmt::Arguments<'_>) {
-        let line = format!("{:>6}.{:06} {event}", now_ns / 1_000_000, now_ns % 1_000_000);
-        self.hash = hash_bytes(self.hash, line.as_bytes());
+    /// Adds an event on a machine at `at_ns` of virtual time.
+    pub(crate) fn record(&mut self, at_ns: u64, machine: u8, event: fmt::Arguments<'_>) {
+        let entry = Entry { at_ns, machine, text: event.to_string() };
+        self.hash = hash_bytes(self.hash ^ at_ns ^ (u64::from(machine) << 56), entry.text.as_bytes());
         self.events += 1;
-        if self.aloud {
-            println!("{line}");
+        if self.keep == Keep::LatestAloud {
+            println!("{entry}");
         }
-        if self.latest.len() == KEPT {
+        if self.keep != Keep::All && self.latest.len() == KEPT {
             self.latest.pop_front();
         }
-        self.latest.push_back(line);
+        self.latest.push_back(entry);
     }
 
     /// The hash of all events so far.
@@ -43,9 +75,9 @@ impl Trace {
         self.events
     }
 
-    /// The latest events, oldest first.
-    pub(crate) fn latest(&self) -> impl Iterator<Item = &str> {
-        self.latest.iter().map(String::as_str)
+    /// The events that were kept, oldest first.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = &Entry> {
+        self.latest.iter()
     }
 }
 
@@ -82,9 +114,9 @@ mod tests {
     #[test]
     fn hash_depends_on_every_event_and_its_time() {
         let trace = |events: &[(u64, &str)]| {
-            let mut trace = Trace::new(false);
+            let mut trace = Trace::new(Keep::Latest);
             for (now, event) in events {
-                trace.record(*now, format_args!("{event}"));
+                trace.record(*now, 1, format_args!("{event}"));
             }
             trace.hash()
         };

@@ -315,8 +315,10 @@ unsafe extern "C" fn shm_map(
 ) -> c_int {
     // SAFETY: `open` filled it.
     let File::Named(handle) = (unsafe { file_of(file) }) else { return ffi::SQLITE_IOERR_SHMMAP };
-    let Ok(address) = handle.map_region(usize::try_from(region).unwrap_or(0), extend != 0) else {
-        return ffi::SQLITE_IOERR_SHMMAP;
+    let address = match handle.map_region(usize::try_from(region).unwrap_or(0), extend != 0) {
+        Ok(Some(address)) => address,
+        Ok(None) => return ffi::SQLITE_BUSY,
+        Err(_) => return ffi::SQLITE_IOERR_SHMMAP,
     };
     // SAFETY: SQLite passes a place for the answer.
     unsafe { *out = address.cast() };
@@ -339,10 +341,10 @@ unsafe extern "C" fn shm_lock(
 
 unsafe extern "C" fn shm_barrier(_file: *mut ffi::sqlite3_file) {}
 
-unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _delete: c_int) -> c_int {
+unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: `open` filled it.
     if let File::Named(handle) = unsafe { file_of(file) } {
-        handle.unmap();
+        handle.unmap(delete != 0);
     }
     ffi::SQLITE_OK
 }

@@ -2,6 +2,7 @@
 
 mod bring_together;
 mod extend;
+mod in_doubt;
 mod preserve;
 mod receive;
 mod recover;
@@ -15,6 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use bring_together::{checkpoint_wal, roll_back_journal};
+pub use in_doubt::InDoubt;
 pub use preserve::Preserve;
 pub use recover::{OpenError, Recovered};
 pub use stored_file::StoredFile;

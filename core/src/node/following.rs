@@ -266,12 +266,17 @@ impl Following {
     pub(super) fn tick(&mut self, now: Now, out: &mut Vec<Effect>) -> Option<End> {
         self.queue.tick(now, out);
         self.go_on(out);
-        (self.stream.is_some() && self.queue.is_refetch_due(now)).then_some(End::Refetch)
+        (self.is_announced() && self.queue.is_refetch_due(now)).then_some(End::Refetch)
     }
 
     /// When something has to be done, in nanoseconds.
     pub(super) fn wake_ns(&self) -> Option<u64> {
-        self.stream.as_ref().and_then(|_| self.queue.wake_ns())
+        self.queue.wake_ns().filter(|_| self.is_announced())
+    }
+
+    /// Whether there is a stream that has been told where the databases are. Before, there is nothing to begin anew.
+    fn is_announced(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| !matches!(stream.state, State::Announcing { .. }))
     }
 
     /// Reads on if there is room again for what arrives.

@@ -112,16 +112,21 @@ impl Sender {
         sender
     }
 
-    /// The durable position of a database of this node is this. A primary never goes back, so what is older than what was
-    /// heard before is late.
+    /// The durable position of a database of this node is this.
     pub fn changed(&mut self, database: DatabaseName, position: Position) {
-        let late = self.local.get(&database).is_some_and(|known| position.txid < known.txid);
-        if late || !wanted(self.filter.as_ref(), &database) {
+        if !wanted(self.filter.as_ref(), &database) {
             return;
         }
         self.unknown.remove(&database);
-        self.local.insert(database.clone(), position);
+        self.advance(&database, position);
         self.place(database);
+    }
+
+    /// A primary never goes back, but news of where it is can be late.
+    fn advance(&mut self, database: &DatabaseName, position: Position) {
+        if self.local.get(database).is_none_or(|known| known.txid < position.txid) {
+            self.local.insert(database.clone(), position);
+        }
     }
 
     /// What to do now. A transaction or snapshot is offered until it is reported.
@@ -161,6 +166,8 @@ impl Sender {
             self.before_snapshot = Self::TRANSACTIONS_BEFORE_SNAPSHOT.max(self.transactions.len());
         }
         self.missing.remove(&database);
+        // A snapshot can be ahead of what this was told.
+        self.advance(&database, position);
         self.peer.insert(database.clone(), position);
         self.place(database);
     }
@@ -328,6 +335,16 @@ mod tests {
         sender.changed(name("db"), at(8, 80));
         assert!(sender.is_current());
         assert_eq!(sender.next(second(0)), Action::Ready);
+    }
+
+    #[test]
+    fn snapshot_that_is_ahead_of_what_was_heard_is_sent_once() {
+        let mut sender = Sender::new(map([]), map([("db", at(1, 10))]), None);
+        assert!(matches!(sender.next(second(0)), Action::Snapshot { .. }));
+        sender.sent(name("db"), at(3, 30));
+        assert_eq!(sender.next(second(0)), Action::Ready);
+        sender.changed(name("db"), at(2, 20));
+        assert!(sender.is_current());
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use litefs_core::Errno;
+use litefs_core::apply::IndexBytes;
 use litefs_core::sqlite::wal_index::BLOCK_BYTES;
 use rustix::fs::FallocateFlags;
 
@@ -13,7 +14,7 @@ use super::shm_map::ShmMap;
 /// With passthrough that is the backing file, and it is mapped here too. Else it is the kernel's cache of the file in
 /// the mount, which is read and written with calls: each write is a request to the daemon itself.
 #[derive(Debug)]
-pub(super) struct ShmBytes {
+pub struct ShmBytes {
     file: File,
     len: usize,
     map: Option<ShmMap>,
@@ -32,17 +33,14 @@ impl ShmBytes {
         let map = if mapped { Some(ShmMap::new(&file, len)?) } else { None };
         Ok(Self { file, len, map, failed: Cell::new(false) })
     }
+}
 
-    /// Blocks of 32 KiB there are.
-    pub(super) fn blocks(&self) -> usize {
+impl IndexBytes for ShmBytes {
+    fn blocks(&self) -> usize {
         self.len / BLOCK_BYTES
     }
 
-    /// Makes room for at least `blocks` blocks; true when the file had to be grown for it.
-    ///
-    /// # Errors
-    /// What the disk answered; what was there then stays.
-    pub(super) fn grow(&mut self, blocks: usize) -> Result<bool, Errno> {
+    fn grow(&mut self, blocks: usize) -> Result<bool, Errno> {
         if blocks <= self.blocks() {
             return Ok(false);
         }
@@ -55,11 +53,7 @@ impl ShmBytes {
         Ok(file_len(&self.file)? != before)
     }
 
-    /// Reads from `offset`. It and the number of bytes are multiples of 2.
-    ///
-    /// # Errors
-    /// What the system answered.
-    pub(super) fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Errno> {
+    fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Errno> {
         match &self.map {
             Some(map) => map.read(offset, bytes),
             None => self.file.read_exact_at(bytes, offset as u64).map_err(super::errno)?,
@@ -67,11 +61,7 @@ impl ShmBytes {
         Ok(())
     }
 
-    /// Writes at `offset`, in ascending order. It and the number of bytes are multiples of 2.
-    ///
-    /// # Errors
-    /// What the system answered. No write succeeds from then on: whoever begins anew looks at what is there.
-    pub(super) fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Errno> {
+    fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Errno> {
         let Some(map) = &self.map else {
             if self.failed.get() {
                 return Err(Errno::EIO);

@@ -47,7 +47,7 @@ pub struct Database {
     pub(super) length_asked: AtomicBool,
     pub(super) wal_ahead: WalAhead,
     /// The node stops: nothing is waited for any more.
-    leaving: AtomicBool,
+    pub(super) leaving: AtomicBool,
     /// Where files without names can be made.
     pub(super) scratch_dir: PathBuf,
     /// The whole database is read and compared after each transaction.
@@ -248,10 +248,6 @@ impl Database {
     /// next start applies it.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Takes note that the log writer is about to look.

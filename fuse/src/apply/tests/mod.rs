@@ -5,6 +5,7 @@
 //! which needs no kernel to be told anything; the locks and the mappings are the same.
 
 mod client;
+mod locks;
 mod modes;
 mod mounted;
 mod page_count;
@@ -18,10 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use litefs_core::apply::{ApplyError, Change, Lock};
 use litefs_core::database::{Applied, JournalMode};
 use litefs_core::{Errno, File};
 
-use super::{Applier, ApplyError, Change, Files, Kernel, Lock, Paths};
+use super::{Applier, Files, Kernel, Paths, RealSystem};
 use client::Client;
 use source::{Source, Transaction};
 
@@ -126,7 +128,7 @@ fn applier(dir: &Path, kernel_fails: &Arc<AtomicBool>) -> Applier {
     let file = |suffix: &str| dir.join(format!("db{suffix}"));
     let files = Files { database: file(""), journal: file("-journal"), wal: file("-wal"), shm: file("-shm") };
     let paths = Paths { mount: files.clone(), maps_backing_shm: true, backing: files };
-    Applier::new(paths, Box::new(NoCache { fails: Arc::clone(kernel_fails) }))
+    Applier::new(RealSystem::new(paths, Box::new(NoCache { fails: Arc::clone(kernel_fails) })))
 }
 
 fn is_wal(applied: &Applied) -> bool {

@@ -3,14 +3,15 @@
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Weak;
+use std::time::Instant;
 
+use litefs_core::apply::{FileLocks, LockKind, LockRange};
 use litefs_core::database::{Authority, Inspector};
 use litefs_core::log::Retention;
+use litefs_core::sqlite::lock::{PENDING_BYTE, SHARED_FIRST, SHARED_LEN};
 use litefs_core::{Checksum, DatabaseName, NodeId, PageNumber, Position, Txid, ltx};
 
 use super::*;
-use crate::apply::database_lock::DatabaseLock;
-use crate::apply::deadline::Deadline;
 use crate::store::{Store, StoreOptions};
 use crate::{DatabaseFiles, Mount, Options, equip, mount};
 
@@ -149,18 +150,25 @@ fn promoted_node_is_written_by_a_connection_that_read_it_as_a_replica() {
 /// Looks under SHARED as SQLite does, at the header and then at the length, again and again while the test is `running`.
 /// Returns how often.
 fn compare_lengths(path: &Path, running: &Weak<()>) -> u64 {
-    let open = || std::fs::File::options().read(true).write(true).open(path).unwrap();
-    let (file, mut lock) = (open(), DatabaseLock::new(open()));
+    const PENDING: LockRange = LockRange::new(PENDING_BYTE, 1);
+    const SHARED: LockRange = LockRange::new(SHARED_FIRST, SHARED_LEN);
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let locks = locks::open(path);
     let mut looks = 0;
     while running.strong_count() > 0 {
         // Without a pause, so that all are there at once.
-        if !lock.shared(Deadline::after(Duration::ZERO)).unwrap() {
+        if !locks.try_lock(PENDING, LockKind::Read).unwrap() {
+            continue;
+        }
+        let shared = locks.try_lock(SHARED, LockKind::Read).unwrap();
+        locks.unlock(PENDING).unwrap();
+        if !shared {
             continue;
         }
         let mut field = [0; 4];
         file.read_exact_at(&mut field, 28).unwrap();
         let (pages, len) = (u32::from_be_bytes(field), file.metadata().unwrap().len());
-        lock.unlock().unwrap();
+        locks.unlock(SHARED).unwrap();
         assert!(len >= u64::from(pages) * 4096, "{len} bytes are not {pages} pages");
         looks += 1;
     }
@@ -207,12 +215,16 @@ fn reader_of_an_empty_wal_soon_needs_no_request() {
     }
     let mut reader = Client::open(&node.path());
     let requests = || node.mount.requests().iter().map(|(_, count)| count).sum::<u64>();
-    let quiet = Deadline::after(PATIENCE).wait_for(|| {
+    let started = Instant::now();
+    loop {
         let before = requests();
         for _ in 0..100 {
             reader.get("SELECT seq FROM meta");
         }
-        Ok::<_, Errno>(requests() == before)
-    });
-    assert!(quiet.unwrap(), "every read is asked about");
+        if requests() == before {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "every read is asked about");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

@@ -1,7 +1,10 @@
 //! The number of pages in the wal-index of an empty WAL.
 
+use litefs_core::apply::LockKind;
+use litefs_core::sqlite::lock::WRITE_BYTE;
+
+use super::locks::HeldLock;
 use super::*;
-use crate::apply::shm_lock::ShmLock;
 
 #[test]
 fn page_count_is_shown_while_nobody_reads() {
@@ -37,9 +40,7 @@ fn page_count_is_not_shown_while_a_writer_begins_the_wal() {
     let mut client = replica.connect();
     client.get("SELECT seq FROM meta");
     // For a moment the writer holds this lock alone.
-    let writer =
-        ShmLock::new(std::fs::File::options().read(true).write(true).open(replica.path("-shm")).unwrap());
-    assert!(writer.write().unwrap());
+    let writer = HeldLock::take(&replica.path("-shm"), WRITE_BYTE, 1, LockKind::Write).unwrap();
     assert!(!replica.applier.show_page_count().unwrap());
     drop(writer);
     assert!(replica.applier.show_page_count().unwrap());

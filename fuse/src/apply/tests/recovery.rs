@@ -6,7 +6,6 @@ use litefs_core::PageSize;
 use litefs_core::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, FrameHeader, WalHeader};
 
 use super::*;
-use crate::apply::deadline::Deadline;
 
 #[test]
 fn sqlite_goes_on_writing_the_wal_that_the_applier_leaves() {
@@ -169,26 +168,6 @@ fn accepted_transaction_is_left_to_the_next_program_where_none_is_there() {
     assert!(!replica.path("-shm").exists(), "the last program removes it");
     assert!(!replica.applier.publish_in_doubt([0; 2], end, PATIENCE).unwrap());
     assert!(!replica.path("-shm").exists());
-}
-
-#[test]
-fn database_that_took_the_name_of_a_deleted_one_is_left_alone() {
-    let source = Source::new("wal", 4096);
-    let mut replica = Replica::of(&source);
-    replica.connect().get("SELECT 1 FROM meta");
-    replica.applier.open().unwrap();
-    replica.applier.share(Deadline::after(PATIENCE)).unwrap();
-
-    std::fs::copy(replica.path(""), replica.path(".new")).unwrap();
-    std::fs::rename(replica.path(".new"), replica.path("")).unwrap();
-    let mut client = replica.connect();
-    client.get("UPDATE meta SET seq = 1");
-    let index = std::fs::read(replica.path("-shm")).unwrap();
-
-    let error = replica.applier.attach(Deadline::after(PATIENCE)).unwrap_err();
-    assert!(matches!(error, ApplyError::Busy(Lock::Replaced)), "{error}");
-    assert!(std::fs::read(replica.path("-shm")).unwrap() == index, "the wal-index was touched");
-    assert_eq!(client.get("UPDATE meta SET seq = 2; SELECT seq FROM meta"), "2", "a lock was kept");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Readers in WAL mode beside an applier.
 
+use litefs_core::apply::LockKind;
+use litefs_core::sqlite::lock::{DMS_BYTE, PENDING_BYTE, SHARED_FIRST, SHARED_LEN};
+
+use super::locks::HeldLock;
 use super::*;
-use crate::apply::database_lock::DatabaseLock;
-use crate::apply::shm_lock::ShmLock;
 
 #[test]
 fn readers_see_each_transaction_whole_and_none_twice() {
@@ -100,8 +102,9 @@ fn program_that_closes_the_database_last_leaves_the_wal_to_the_applier() {
     replica.apply(&source.transfer(1)).unwrap();
     drop(first);
     assert!(std::fs::metadata(replica.path("-wal")).unwrap().len() > 0);
-    let file = std::fs::File::options().read(true).write(true).open(replica.path("")).unwrap();
-    assert!(!DatabaseLock::new(file).try_exclusive().unwrap(), "a program could take the WAL away");
+    let len = SHARED_FIRST + SHARED_LEN - PENDING_BYTE;
+    let exclusive = HeldLock::take(&replica.path(""), PENDING_BYTE, len, LockKind::Write);
+    assert!(exclusive.is_none(), "a program could take the WAL away");
     assert!(is_wal(&replica.apply(&source.transfer(2)).unwrap()));
     assert!(replica.applier.checkpoint().unwrap().is_complete());
     assert_eq!(replica.apply(&source.transfer(3)).unwrap(), Applied::Direct);
@@ -178,9 +181,7 @@ fn wal_is_kept_while_anybody_has_its_index_mapped() {
     let mut reader = replica.connect();
     reader.get("SELECT 1 FROM account");
     replica.apply(&source.transfer(1)).unwrap();
-    let file = std::fs::File::options().read(true).write(true).open(replica.path("-shm")).unwrap();
-    let mapped = ShmLock::new(file);
-    assert!(mapped.user().unwrap());
+    let mapped = HeldLock::take(&replica.path("-shm"), DMS_BYTE, 1, LockKind::Read).unwrap();
     drop(reader);
     assert!(replica.applier.checkpoint().unwrap().is_complete());
     assert!(is_wal(&replica.apply(&source.transfer(2)).unwrap()));

@@ -17,6 +17,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use litefs_core::apply::Pages;
 use litefs_core::drive::{checkpoint_wal, roll_back_journal};
 use litefs_core::log::Log;
 use litefs_core::sqlite::wal;
@@ -25,7 +26,6 @@ use litefs_core::{Checksum, Disk, Errno, File, PageNumber, PageSums, Position, S
 pub use error::TakeoverError;
 
 use super::real_disk::{RealDisk, sync_directory};
-use crate::apply::Pages;
 use ltx_directory::{LtxDirectory, Verified};
 
 /// What is read of the database file at once, in bytes.
