@@ -94,7 +94,7 @@ impl World {
     fn judge(&mut self, effect: &Effect) {
         let alike = |a: &Effect| core::mem::discriminant(a) == core::mem::discriminant(effect);
         match effect {
-            Effect::Lease { .. } | Effect::TakeRole { .. } => {
+            Effect::Lease { .. } | Effect::TakeRole { .. } | Effect::LookAtPositions => {
                 assert!(!self.pending.iter().any(alike), "two at once: {effect:?}");
             }
             Effect::Connect { stream, announce, .. } => {
