@@ -254,6 +254,11 @@ impl Database {
         self.authority = authority;
     }
 
+    /// Lets transactions be committed for longer: [`Authority::extended_to`].
+    pub fn extend_authority(&mut self, longer: Authority) {
+        self.authority = self.authority.extended_to(longer);
+    }
+
     /// The mistake that is planted.
     pub(crate) fn planted(&self) -> Planted {
         self.options.planted
