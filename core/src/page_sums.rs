@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use crate::ltx::{Fault, Header};
 use crate::{Checksum, PageNumber, PageSize};
 
 /// The checksum of every page of a database, and of the database as a whole.
@@ -58,6 +59,25 @@ impl PageSums {
             self.total = self.total.toggle(sum);
         }
         self.sums.resize(len, Checksum::ZERO);
+    }
+
+    /// Takes in the pages of an LTX file with this header.
+    ///
+    /// # Errors
+    /// Nothing was changed: the database would grow by more than it can.
+    pub fn follow(&mut self, header: &Header, changes: &[(PageNumber, Checksum)]) -> Result<(), Fault> {
+        // A snapshot builds on nothing.
+        let before = if header.is_snapshot() { 0 } else { self.page_count() };
+        let (pages, after) = (changes.len(), header.commit);
+        if u64::from(after) > u64::from(before) + header.page_size.max_growth(pages) {
+            return Err(Fault::Growth { pages, before, after });
+        }
+        self.resize(before);
+        self.resize(after);
+        for (page, sum) in changes {
+            self.set(*page, *sum);
+        }
+        Ok(())
     }
 
     /// The pages without a checksum, ascending. There are none but the lock page in a database that only this program
