@@ -29,6 +29,11 @@ impl SavedSums {
         Self { page_size: PageSize::MIN, base: position, position, sums: PageSums::default() }
     }
 
+    /// What could be saved of a database that was dropped by the transaction at `position`.
+    pub fn dropped(position: Position) -> Self {
+        Self { base: position, position, ..Self::nothing() }
+    }
+
     /// The content of the file.
     pub fn encode(&self) -> Vec<u8> {
         let page_count = self.sums.page_count();
