@@ -8,6 +8,7 @@
 //! cargo +nightly fuzz run --fuzz-dir fuzz/targets ltx_decode fuzz/corpus/ltx_decode
 //! ```
 
+mod configuration;
 mod journal_scan;
 mod log_segments;
 mod ltx_compact;
@@ -21,6 +22,7 @@ mod stream;
 mod wal_index;
 mod wal_scan;
 
+pub use configuration::configuration;
 pub use journal_scan::journal_scan;
 pub use log_segments::log_segments;
 pub use ltx_compact::ltx_compact;
@@ -36,8 +38,9 @@ pub use wal_scan::wal_scan;
 pub type Body = fn(&[u8]);
 
 /// All fuzz targets by name, which is also the name of their corpus.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("chunked_body", chunked_body),
+    ("configuration", configuration),
     ("journal_scan", journal_scan),
     ("log_segments", log_segments),
     ("ltx_compact", ltx_compact),

@@ -5,7 +5,7 @@ use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 
 /// Why the text of a configuration file cannot be read, with the place and the key.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct SyntaxError {
+pub struct SyntaxError {
     /// Line and column, from 1, where the parser knows them.
     place: Option<(u64, u64)>,
     message: String,
@@ -13,7 +13,7 @@ pub(crate) struct SyntaxError {
 
 impl SyntaxError {
     /// Describes what the parser found while it was at the key `path`, written with dots.
-    pub(crate) fn new(path: &str, error: &serde_saphyr::Error) -> Self {
+    pub fn new(path: &str, error: &serde_saphyr::Error) -> Self {
         use serde_saphyr::Error;
 
         let place = error.location().map(|location| (location.line(), location.column()));

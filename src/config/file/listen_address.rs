@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 /// Where a server listens: `HOST:PORT`, or `:PORT` for every address of this machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ListenAddress {
+pub struct ListenAddress {
     /// Name or address without brackets; none is every address.
     host: Option<String>,
     port: u16,
@@ -15,19 +15,19 @@ pub(crate) struct ListenAddress {
 
 impl ListenAddress {
     /// Every address of this machine, at this port.
-    pub(crate) const fn every(port: u16) -> Self {
+    pub const fn every(port: u16) -> Self {
         Self { host: None, port }
     }
 
     /// The port, 0 if the system is to choose one.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The addresses to try in turn until one can be bound.
     ///
     /// Every address of the machine is `[::]`, which also takes IPv4, and `0.0.0.0` where IPv6 is switched off.
-    pub(crate) fn socket_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+    pub fn socket_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         match &self.host {
             None => Ok(vec![([0_u16; 8], self.port).into(), ([0_u8; 4], self.port).into()]),
             Some(host) => Ok((host.as_str(), self.port).to_socket_addrs()?.collect()),
@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for ListenAddress {
 /// A text that says not where to listen.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("invalid address {text:?}: expected \":PORT\", \"HOST:PORT\" or \"[IPV6]:PORT\", such as \":20202\"")]
-pub(crate) struct InvalidListenAddress {
+pub struct InvalidListenAddress {
     text: String,
 }
 

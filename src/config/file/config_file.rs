@@ -1,34 +1,31 @@
 //! What a `litefs.yml` may say, key by key. Everything is optional, and a key without a value counts as absent, so
 //! that a section whose lines are all commented out is the same as none.
 
+#![expect(missing_docs, reason = "the fields are the keys of the file, which docs/operations.md describes")]
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_path_to_error::Track;
 
-use super::byte_size::ByteSize;
-use super::duration::SignedDuration;
-use super::exec_spec::ExecSpec;
-use super::listen_address::ListenAddress;
-use super::syntax_error::SyntaxError;
-use super::{LogFormat, OtherFiles};
+use crate::{ByteSize, ExecSpec, ListenAddress, LogFormat, OtherFiles, SignedDuration, SyntaxError};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct ConfigFile {
-    pub(crate) backup: Option<BackupSection>,
-    pub(crate) data: Option<DataSection>,
-    pub(crate) exec: Option<ExecSpec>,
-    pub(crate) exit_on_error: Option<bool>,
-    pub(crate) fuse: Option<FuseSection>,
-    pub(crate) http: Option<HttpSection>,
-    pub(crate) lease: Option<LeaseSection>,
-    pub(crate) log: Option<LogSection>,
-    pub(crate) proxy: Option<ProxySection>,
-    pub(crate) skip_sync: Option<bool>,
-    pub(crate) strict_verify: Option<bool>,
-    pub(crate) tracing: Option<TracingSection>,
+pub struct ConfigFile {
+    pub backup: Option<BackupSection>,
+    pub data: Option<DataSection>,
+    pub exec: Option<ExecSpec>,
+    pub exit_on_error: Option<bool>,
+    pub fuse: Option<FuseSection>,
+    pub http: Option<HttpSection>,
+    pub lease: Option<LeaseSection>,
+    pub log: Option<LogSection>,
+    pub proxy: Option<ProxySection>,
+    pub skip_sync: Option<bool>,
+    pub strict_verify: Option<bool>,
+    pub tracing: Option<TracingSection>,
 }
 
 impl ConfigFile {
@@ -36,7 +33,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Unknown and duplicate keys, values of a wrong type and whatever is not YAML, with line, column and key.
-    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut track = Track::new();
         let options = serde_saphyr::options! { with_snippet: false };
         serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
@@ -48,118 +45,103 @@ impl ConfigFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct DataSection {
-    pub(crate) compress: Option<bool>,
-    pub(crate) dir: Option<PathBuf>,
-    pub(crate) retention: Option<SignedDuration>,
-    pub(crate) retention_monitor_interval: Option<SignedDuration>,
-    pub(crate) retention_size: Option<ByteSize>,
+pub struct DataSection {
+    pub compress: Option<bool>,
+    pub dir: Option<PathBuf>,
+    pub retention: Option<SignedDuration>,
+    pub retention_monitor_interval: Option<SignedDuration>,
+    pub retention_size: Option<ByteSize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct FuseSection {
-    pub(crate) allow_other: Option<bool>,
-    pub(crate) debug: Option<bool>,
-    pub(crate) dir: Option<PathBuf>,
-    pub(crate) other_files: Option<OtherFiles>,
+pub struct FuseSection {
+    pub allow_other: Option<bool>,
+    pub debug: Option<bool>,
+    pub dir: Option<PathBuf>,
+    pub other_files: Option<OtherFiles>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct HttpSection {
-    pub(crate) addr: Option<ListenAddress>,
-    pub(crate) snapshot_timeout: Option<SignedDuration>,
+pub struct HttpSection {
+    pub addr: Option<ListenAddress>,
+    pub snapshot_timeout: Option<SignedDuration>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "the proxy is refused by its target; the other keys are only checked for their types"
-)]
-pub(crate) struct ProxySection {
-    pub(crate) addr: Option<String>,
-    pub(crate) always_forward: Option<Vec<String>>,
-    pub(crate) db: Option<String>,
-    pub(crate) debug: Option<bool>,
-    pub(crate) idle_timeout: Option<SignedDuration>,
-    pub(crate) max_lag: Option<SignedDuration>,
-    pub(crate) passthrough: Option<Vec<String>>,
-    pub(crate) primary_redirect_timeout: Option<SignedDuration>,
-    pub(crate) read_header_timeout: Option<SignedDuration>,
-    pub(crate) read_timeout: Option<SignedDuration>,
-    pub(crate) target: Option<String>,
-    pub(crate) write_timeout: Option<SignedDuration>,
+// The proxy is refused by its target; the other keys are only checked for their types.
+pub struct ProxySection {
+    pub addr: Option<String>,
+    pub always_forward: Option<Vec<String>>,
+    pub db: Option<String>,
+    pub debug: Option<bool>,
+    pub idle_timeout: Option<SignedDuration>,
+    pub max_lag: Option<SignedDuration>,
+    pub passthrough: Option<Vec<String>>,
+    pub primary_redirect_timeout: Option<SignedDuration>,
+    pub read_header_timeout: Option<SignedDuration>,
+    pub read_timeout: Option<SignedDuration>,
+    pub target: Option<String>,
+    pub write_timeout: Option<SignedDuration>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "some keys have a meaning only for leases that move; they are checked for their types"
-)]
-pub(crate) struct LeaseSection {
-    pub(crate) advertise_url: Option<String>,
-    pub(crate) candidate: Option<bool>,
-    pub(crate) consul: Option<ConsulSection>,
-    pub(crate) databases: Option<Vec<String>>,
-    pub(crate) demote_delay: Option<SignedDuration>,
-    pub(crate) hostname: Option<String>,
-    pub(crate) promote: Option<bool>,
-    pub(crate) reconnect_delay: Option<SignedDuration>,
+// Some keys have a meaning only for leases that move; they are checked for their types.
+pub struct LeaseSection {
+    pub advertise_url: Option<String>,
+    pub candidate: Option<bool>,
+    pub consul: Option<ConsulSection>,
+    pub databases: Option<Vec<String>>,
+    pub demote_delay: Option<SignedDuration>,
+    pub hostname: Option<String>,
+    pub promote: Option<bool>,
+    pub reconnect_delay: Option<SignedDuration>,
     #[serde(rename = "type")]
-    pub(crate) service: Option<String>,
+    pub service: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "a Consul lease is refused by its type; its keys are only checked for their types"
-)]
-pub(crate) struct ConsulSection {
-    pub(crate) key: Option<String>,
-    pub(crate) lock_delay: Option<SignedDuration>,
-    pub(crate) ttl: Option<SignedDuration>,
-    pub(crate) url: Option<String>,
+// A Consul lease is refused by its type; its keys are only checked for their types.
+pub struct ConsulSection {
+    pub key: Option<String>,
+    pub lock_delay: Option<SignedDuration>,
+    pub ttl: Option<SignedDuration>,
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "a backup is refused by its type; the other keys are only checked for their types"
-)]
-pub(crate) struct BackupSection {
-    pub(crate) auth_token: Option<String>,
-    pub(crate) cluster: Option<String>,
-    pub(crate) path: Option<String>,
+// A backup is refused by its type; the other keys are only checked for their types.
+pub struct BackupSection {
+    pub auth_token: Option<String>,
+    pub cluster: Option<String>,
+    pub path: Option<String>,
     #[serde(rename = "type")]
-    pub(crate) service: Option<String>,
-    pub(crate) url: Option<String>,
+    pub service: Option<String>,
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct LogSection {
-    pub(crate) debug: Option<bool>,
-    pub(crate) format: Option<LogFormat>,
-    pub(crate) timestamp: Option<bool>,
+pub struct LogSection {
+    pub debug: Option<bool>,
+    pub format: Option<LogFormat>,
+    pub timestamp: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "the trace log is announced as missing by its path; the other keys are only checked"
-)]
-pub(crate) struct TracingSection {
-    pub(crate) compress: Option<bool>,
-    pub(crate) enabled: Option<bool>,
-    pub(crate) max_count: Option<u32>,
-    pub(crate) max_size: Option<u32>,
-    pub(crate) path: Option<String>,
+// The trace log is announced as missing by its path; the other keys are only checked.
+pub struct TracingSection {
+    pub compress: Option<bool>,
+    pub enabled: Option<bool>,
+    pub max_count: Option<u32>,
+    pub max_size: Option<u32>,
+    pub path: Option<String>,
 }
 
 #[cfg(test)]

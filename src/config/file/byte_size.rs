@@ -18,11 +18,11 @@ const UNITS: [(&str, u64); 10] = [
 
 /// A number of bytes as the configuration writes it: `512MiB`, `10GB`, or a bare number of bytes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct ByteSize(u64);
+pub struct ByteSize(u64);
 
 impl ByteSize {
     /// The number of bytes.
-    pub(crate) fn bytes(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         self.0
     }
 }
@@ -57,14 +57,22 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 /// A text that is not a size.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum InvalidByteSize {
+pub enum InvalidByteSize {
+    /// No whole number with a known unit.
     #[error(
         "invalid size {text:?}: expected a whole number of bytes, \
          or one with a unit of KB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024s)"
     )]
-    NotASize { text: String },
+    NotASize {
+        /// The text.
+        text: String,
+    },
+    /// A number that cannot be counted.
     #[error("invalid size {text:?}: more than the {max} bytes that can be counted", max = u64::MAX)]
-    OutOfRange { text: String },
+    OutOfRange {
+        /// The text.
+        text: String,
+    },
 }
 
 #[cfg(test)]

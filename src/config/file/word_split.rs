@@ -1,9 +1,10 @@
 /// Words of a command line, and what stands behind the operator that ended it.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Words<'a> {
-    pub(crate) words: Vec<String>,
+pub struct Words<'a> {
+    /// The words, without the quotes around them.
+    pub words: Vec<String>,
     /// The line from an unquoted `;`, `&`, `|`, `<` or `>` on, which no one will execute.
-    pub(crate) ignored: Option<&'a str>,
+    pub ignored: Option<&'a str>,
 }
 
 /// Splits a command line into words as LiteFS does.
@@ -14,7 +15,7 @@ pub(crate) struct Words<'a> {
 ///
 /// # Errors
 /// A quote, parenthesis or backslash without its counterpart, and `(` anywhere but after `$`.
-pub(crate) fn split(line: &str) -> Result<Words<'_>, UnbalancedLine> {
+pub fn split_words(line: &str) -> Result<Words<'_>, UnbalancedLine> {
     let mut words = Vec::new();
     let mut word = None::<String>;
     let mut quote = None::<char>;
@@ -70,7 +71,7 @@ pub(crate) fn split(line: &str) -> Result<Words<'_>, UnbalancedLine> {
 /// A command line with a quote, parenthesis or backslash that has no counterpart.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("invalid command line string: {character:?} has no counterpart; quote it, or run a script")]
-pub(crate) struct UnbalancedLine {
+pub struct UnbalancedLine {
     character: char,
 }
 
@@ -81,7 +82,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, words: &[&str], ignored: Option<&str>) {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        assert_eq!(split(line), Ok(Words { words, ignored }), "{line}");
+        assert_eq!(split_words(line), Ok(Words { words, ignored }), "{line}");
     }
 
     #[test]

@@ -5,14 +5,16 @@ use serde::de::{Deserializer, Error, Expected, MapAccess, SeqAccess, Visitor};
 
 /// What `exec` may be: one command as text, or a list of entries.
 #[derive(Debug)]
-pub(crate) struct ExecSpec(pub(crate) Vec<ExecSpecEntry>);
+pub struct ExecSpec(pub Vec<ExecSpecEntry>);
 
 /// One entry of the list, not split into words yet.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct ExecSpecEntry {
-    pub(crate) cmd: Option<String>,
-    pub(crate) if_candidate: Option<bool>,
+pub struct ExecSpecEntry {
+    /// The command.
+    pub cmd: Option<String>,
+    /// Whether it is run only where the node may become primary.
+    pub if_candidate: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for ExecSpec {

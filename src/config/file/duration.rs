@@ -23,18 +23,18 @@ const UNITS: [(&str, u64); 9] = [
 /// `10s`, `1m30s`, `1.5h` and `-1s` are durations, `10` is not: nobody could tell its unit. A sign is allowed because
 /// zero and less switch some settings off.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct SignedDuration {
+pub struct SignedDuration {
     nanoseconds: i64,
 }
 
 impl SignedDuration {
     /// The length, if it is greater than zero.
-    pub(crate) fn positive(self) -> Option<Duration> {
+    pub fn positive(self) -> Option<Duration> {
         self.not_negative().filter(|duration| !duration.is_zero())
     }
 
     /// The length, if it is zero or greater.
-    pub(crate) fn not_negative(self) -> Option<Duration> {
+    pub fn not_negative(self) -> Option<Duration> {
         u64::try_from(self.nanoseconds).ok().map(Duration::from_nanos)
     }
 }
@@ -112,17 +112,35 @@ fn term(whole: &str, fraction: &str, unit_nanoseconds: u64) -> Option<i128> {
 
 /// A text that is not a duration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum InvalidDuration {
+pub enum InvalidDuration {
+    /// No numbers with units.
     #[error(
         "invalid duration {text:?}: expected numbers with units, such as \"10s\", \"1m30s\" or \"500ms\""
     )]
-    NotADuration { text: String },
+    NotADuration {
+        /// The text.
+        text: String,
+    },
+    /// A number without a unit.
     #[error("invalid duration {text:?}: missing unit, write for example \"10s\" for ten seconds")]
-    NoUnit { text: String },
+    NoUnit {
+        /// The text.
+        text: String,
+    },
+    /// A number with a unit that is none.
     #[error("invalid duration {text:?}: unknown unit {unit:?}, expected one of ns, us, ms, s, m, h, d")]
-    UnknownUnit { text: String, unit: String },
+    UnknownUnit {
+        /// The text.
+        text: String,
+        /// What stands where a unit should.
+        unit: String,
+    },
+    /// A length that cannot be counted.
     #[error("invalid duration {text:?}: longer than the 292 years that can be counted")]
-    OutOfRange { text: String },
+    OutOfRange {
+        /// The text.
+        text: String,
+    },
 }
 
 #[cfg(test)]

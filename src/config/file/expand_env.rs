@@ -4,7 +4,7 @@
 /// text in single or double quotes, or the name of another variable. A variable that is not set is empty. There is no
 /// escape for `$`: one that starts neither form vanishes together with the one special character it may precede, as
 /// in Go's `os.Expand`. The rules are LiteFS's, so that one file serves both.
-pub(crate) fn expand_env(text: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+pub fn expand_env(text: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
