@@ -55,7 +55,7 @@ impl FromStr for ListenAddress {
         let port = port.parse().map_err(|_| invalid())?;
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = match bracketed {
-            Some(host) if !host.is_empty() => host,
+            Some(host) if !host.is_empty() && !host.contains(['[', ']', '/']) => host,
             Some(_) => return Err(invalid()),
             None if host.contains([':', '[', ']', '/']) => return Err(invalid()),
             None => host,
@@ -97,9 +97,17 @@ mod tests {
 
     #[test]
     fn text_that_is_no_address_is_refused() {
-        for text in
-            ["", "20202", ":http", "localhost", "::1:20202", "[]:1", "http://localhost:20202", ":65536"]
-        {
+        for text in [
+            "",
+            "20202",
+            ":http",
+            "localhost",
+            "::1:20202",
+            "[]:1",
+            "[::1]]:1",
+            "http://localhost:20202",
+            ":65536",
+        ] {
             let expected = InvalidListenAddress { text: text.to_owned() };
             assert_eq!(text.parse::<ListenAddress>(), Err(expected), "{text}");
         }
