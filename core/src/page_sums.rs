@@ -140,6 +140,33 @@ mod tests {
     }
 
     #[test]
+    fn transaction_that_grows_the_database_beyond_its_means_changes_nothing() {
+        let mut sums = PageSums::from_pages(alloc::vec![Checksum::of_page(page(1), &[1; 512])]);
+        let change = (page(2), Checksum::of_page(page(2), &[2; 512]));
+        let header = |commit, min| Header {
+            compressed: false,
+            page_size: PageSize::MIN,
+            commit,
+            min_txid: crate::Txid::new(min),
+            max_txid: crate::Txid::new(9),
+            timestamp_ms: 0,
+            pre_apply: Checksum::EMPTY,
+            wal_offset: 0,
+            wal_size: 0,
+            wal_salt: [0, 0],
+            node_id: crate::NodeId::ZERO,
+        };
+        let before = sums.clone();
+        let fault = Fault::Growth { pages: 1, before: 1, after: u32::MAX };
+        assert_eq!(sums.follow(&header(u32::MAX, 2), &[change]), Err(fault));
+        assert_eq!(sums, before);
+        assert_eq!(sums.follow(&header(131, 2), &[change]), Ok(()));
+        assert_eq!((sums.page_count(), sums.total()), (131, before.total().toggle(change.1)));
+        assert_eq!(sums.follow(&header(2, 1), &[change]), Ok(()));
+        assert_eq!((sums.page_count(), sums.total()), (2, Checksum::EMPTY.toggle(change.1)));
+    }
+
+    #[test]
     fn total_follows_changes_growth_and_shrinking() {
         let mut sums = PageSums::default();
         assert_eq!(sums.total(), Checksum::EMPTY);

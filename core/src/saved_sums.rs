@@ -117,6 +117,28 @@ mod tests {
     }
 
     #[test]
+    fn checksums_that_do_not_add_up_or_belong_to_no_database_are_not_believed() {
+        let with = |at: usize, byte: u8| {
+            let mut bytes = saved(3).encode();
+            bytes[at] = byte;
+            let body = bytes.len() - TRAILER_LEN;
+            let sum = checksum(&bytes[..body]).get().to_be_bytes();
+            bytes[body..].copy_from_slice(&sum);
+            SavedSums::decode(&bytes)
+        };
+        assert_eq!(with(0, b'L'), Some(saved(3)));
+        assert_eq!([with(10, 3), with(15, 4), with(47, 0x55), with(0, b'l')], [None, None, None, None]);
+    }
+
+    #[test]
+    fn database_that_was_dropped_has_no_pages_at_its_position() {
+        let position = Position { txid: Txid::new(7), checksum: Checksum::EMPTY };
+        let dropped = SavedSums::dropped(position);
+        assert_eq!(SavedSums::decode(&dropped.encode()), Some(dropped.clone()));
+        assert_eq!((dropped.base, dropped.position, dropped.sums.page_count()), (position, position, 0));
+    }
+
+    #[test]
     fn damaged_or_truncated_sums_are_not_believed() {
         let bytes = saved(3).encode();
         for len in 0..bytes.len() {
