@@ -57,7 +57,7 @@ impl Database {
         // Nobody could open what is not a database, or has pages of two sizes.
         let first = frames.first().filter(|(page, ..)| *page == PageNumber::FIRST);
         let resized = self.page_count() > 0 && self.page_size != Some(wal.header().page_size);
-        if first.map_or(self.page_count() == 0, |(.., frame)| !frame.fits) || resized {
+        if first.map_or_else(|| self.page_count() == 0, |(.., frame)| !frame.fits) || resized {
             return Err(Errno::EIO);
         }
         let page_size = wal.header().page_size;

@@ -80,10 +80,7 @@ impl Transfer {
     /// Has the node take the transaction. Returns whether it did.
     pub(super) fn apply(&self, node: &mut Node, wal: Option<&mut WalWriter>) -> bool {
         let len = self.file.len() as u64;
-        let admission = match node.driver.receive(&self.received, &&self.file[..], len) {
-            Ok(admission) => admission,
-            Err(_) => return false,
-        };
+        let Ok(admission) = node.driver.receive(&self.received, &&self.file[..], len) else { return false };
         if admission == Admission::Old {
             return false;
         }
