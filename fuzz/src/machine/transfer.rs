@@ -84,6 +84,7 @@ impl Transfer {
         if admission == Admission::Old {
             return false;
         }
+        node.received = Some(self.received.position());
         let applied = match wal {
             Some(wal) => self.append_to_wal(&node.disk, wal),
             // The log has to be durable before it is what brings back pages that are half written.
