@@ -130,7 +130,7 @@ mod tests {
         for (line, character) in
             [("a 'b", '\''), ("a \"b", '"'), ("a (b)", '('), ("a $(b", ')'), ("a `b", '`'), ("a \\", '\\')]
         {
-            assert_eq!(split(line), Err(UnbalancedLine { character }), "{line}");
+            assert_eq!(split_words(line), Err(UnbalancedLine { character }), "{line}");
         }
     }
 }
