@@ -181,9 +181,9 @@ impl Host for Node {
                 store::ReceiveError::Refused(ApplyError::NotNext { parent, local }) => {
                     ReceiveError::PositionMismatch { local, expected: parent }
                 }
-                store::ReceiveError::Refused(error @ ApplyError::Checksum { .. }) => {
-                    ReceiveError::NeedsSnapshot(error.to_string())
-                }
+                store::ReceiveError::Refused(
+                    error @ (ApplyError::Checksum { .. } | ApplyError::Growth { .. }),
+                ) => ReceiveError::NeedsSnapshot(error.to_string()),
                 other => ReceiveError::Io(io::Error::other(other)),
             }
         })
