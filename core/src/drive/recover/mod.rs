@@ -22,9 +22,8 @@ use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Disk, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums,
-    Txid,
-    View,
+    Checksum, Disk, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position,
+    SavedSums, Txid, View,
 };
 
 /// What recovery found and did, for the operator.
