@@ -1,4 +1,5 @@
-use litefs_core::database::{Faults, Options};
+use litefs_core::Planted;
+use litefs_core::database::Options;
 use litefs_core::drive::{self, Driver, OpenError};
 use litefs_core::sqlite::wal::{FRAME_HEADER_LEN, HEADER_LEN, WalChecksum, WalHeader};
 use litefs_core::{ChecksumHasher, File, NodeId, Now};
@@ -51,7 +52,7 @@ fn open(
     segment_len_max: u64,
 ) -> Result<(Driver<MemoryDisk>, drive::Recovered), OpenError> {
     let options =
-        Options { node_id: NodeId::new(7), compress: false, backlog_max: 8, faults: Faults::default() };
+        Options { node_id: NodeId::new(7), compress: false, backlog_max: 8, planted: Planted::default() };
     Driver::open(disk.clone(), options, segment_len_max, &|name| name.len() % 2 == 0, NOW)
 }
 

@@ -1,4 +1,5 @@
-use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::Planted;
+use litefs_core::database::{Authority, Options, Request};
 use litefs_core::drive::{Driver, OpenError};
 use litefs_core::{Errno, File, NodeId, Now, Position};
 
@@ -28,7 +29,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(compress: bool) -> Self {
         let options =
-            Options { node_id: NodeId::new(7), compress, backlog_max: 2, faults: Faults::default() };
+            Options { node_id: NodeId::new(7), compress, backlog_max: 2, planted: Planted::default() };
         let disk = MemoryDisk::default();
         let driver = match open(&disk, options) {
             Ok(driver) => driver,
