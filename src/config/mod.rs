@@ -11,7 +11,7 @@ mod settings;
 
 pub(crate) use config_error::ConfigError;
 pub(crate) use environment::Environment;
-pub(crate) use litefs_config_file::{ListenAddress, LogFormat, OtherFiles};
+pub(crate) use litefs_config_file::{LogFormat, OtherFiles};
 pub(crate) use load::{ConfigSource, Loaded, load};
 pub(crate) use resolve::{Overrides, ignored_by_exec};
 pub(crate) use settings::{Config, LogConfig, StaticRole};
