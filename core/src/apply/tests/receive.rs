@@ -4,8 +4,8 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use super::*;
-use crate::apply::{Applier, ApplyError, ReceiveError, SharedDriver, receive};
 use crate::Planted;
+use crate::apply::{Applier, ApplyError, ReceiveError, SharedDriver, receive};
 use crate::database::{Inspector, Options, Received, StopReason};
 use crate::drive::Driver;
 use crate::sqlite::lock::WRITE_BYTE;
