@@ -33,6 +33,7 @@ impl Lease for FakeLease {
     async fn ask(&self, request: LeaseRequest) -> Result<LeaseReply, LeaseError> {
         Ok(match request {
             LeaseRequest::ClusterId => LeaseReply::Cluster(None),
+            LeaseRequest::Claim(id) => LeaseReply::Cluster(Some(id)),
             LeaseRequest::Release => LeaseReply::Released,
             LeaseRequest::FindOrAcquire | LeaseRequest::Renew if self.is_granted() => {
                 LeaseReply::Held { ttl: Some(TTL) }

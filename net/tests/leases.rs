@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use litefs_core::ClusterId;
 use litefs_core::database::Authority;
 use litefs_core::node::{LeaseReply, LeaseRequest};
 use litefs_net::{Host, Lease, Limits, Member, PrimaryInfo, Role, StaticLease, Stopper};
@@ -19,7 +18,7 @@ async fn static_primary_is_primary_until_it_stops() {
     eventually("it is primary", || host.standing().borrow().role.is_primary()).await;
     eventually("it is ready", || host.standing().borrow().ready).await;
     assert_eq!(host.authority(), Authority::Forever);
-    assert_eq!(host.identity().cluster_id, Some(ClusterId::new(1)), "it founds a cluster");
+    assert!(host.identity().cluster_id.is_some(), "it founds a cluster");
     drop(stopper);
     member.await.unwrap();
     assert_eq!(host.standing().borrow().role, Role::Searching, "a node that stopped does not take writes");

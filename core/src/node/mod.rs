@@ -175,10 +175,10 @@ impl Node {
         let feeds = self.feeds.values().filter_map(Feed::wake_ns);
         let (renewal, end) = match self.phase {
             Phase::Draining | Phase::Primary => (self.lease.renewal_ns(), self.lease.end_ns()),
-            // The answer comes, or the time is over for it.
-            Phase::Claiming => (None, None),
             // What is under way has to be awaited even if the lease runs out.
             Phase::Founding | Phase::Taking(Role::Primary) => (self.lease.renewal_ns(), None),
+            // There is no lease to look after, or the answer of its service is awaited, also to a claim: nothing can be
+            // asked before it comes, and what it comes to is decided then.
             _ => (None, None),
         };
         let others = [waiting, renewal, end, self.following.wake_ns()];

@@ -29,19 +29,7 @@ impl Node {
                 }
             },
             (Claim(_), _) if self.stopping => self.phase = Phase::Releasing,
-            (Claim(_), LeaseReply::Cluster(Some(theirs))) => match self.cluster {
-                Some(ours) if theirs != ours => {
-                    self.note(Note::OtherLease { theirs, ours });
-                    self.phase = Phase::Releasing;
-                }
-                _ => {
-                    if self.lease_cluster.is_none() {
-                        self.note(Note::Claimed(theirs));
-                    }
-                    self.phase = Phase::Founding;
-                    self.effects.push(Effect::StoreCluster(theirs));
-                }
-            },
+            (Claim(id), LeaseReply::Cluster(Some(theirs))) => self.claimed(id, theirs, now),
             (Claim(_), LeaseReply::Failed(reason)) => {
                 self.note(Note::LeaseFailed(reason));
                 self.phase = Phase::Releasing;
@@ -104,6 +92,23 @@ impl Node {
         self.ask(LeaseRequest::Claim(id), now);
     }
 
+    /// The lease service belongs to the cluster `theirs`, after this node asked it to belong to `id`.
+    fn claimed(&mut self, id: ClusterId, theirs: ClusterId, now: Now) {
+        if self.lease_cluster.is_none() && theirs == id {
+            self.note(Note::Claimed(id));
+        }
+        self.lease_cluster = Some(theirs);
+        match self.cluster {
+            Some(ours) if theirs != ours => self.refuse_lease(theirs, ours),
+            // It took too long. The next time the service says so when it is asked for its cluster.
+            _ if !self.lease.is_valid(now) => self.phase = Phase::Releasing,
+            _ => {
+                self.phase = Phase::Founding;
+                self.effects.push(Effect::StoreCluster(theirs));
+            }
+        }
+    }
+
     /// The databases are in the state that the role wants.
     pub(super) fn role_taken(&mut self, now: Now) {
         let Phase::Taking(role) = &self.phase else { return };
@@ -130,6 +135,10 @@ impl Node {
         if self.phase == Phase::Founding {
             match id {
                 Some(_) if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
+                // A primary that this node followed was quicker.
+                Some(ours) if let Some(theirs) = self.lease_cluster.filter(|theirs| *theirs != ours) => {
+                    self.refuse_lease(theirs, ours);
+                }
                 Some(_) => self.take(Role::Primary),
                 None => {
                     self.note(Note::ClusterNotStored);
@@ -140,6 +149,12 @@ impl Node {
         }
         let end = self.following.cluster_stored(id, &mut self.effects);
         self.stream_ended(end, now);
+    }
+
+    /// The lease is of another cluster.
+    fn refuse_lease(&mut self, theirs: ClusterId, ours: ClusterId) {
+        self.note(Note::OtherLease { theirs, ours });
+        self.phase = Phase::Releasing;
     }
 
     /// Is primary no more.

@@ -19,6 +19,9 @@ struct World {
     choices: Choices,
     pending: Vec<Effect>,
     stored: Option<ClusterId>,
+    /// The cluster that the lease service belongs to, and that it said last to a claim.
+    lease_cluster: Option<ClusterId>,
+    claimed: Option<ClusterId>,
     /// Where the databases are.
     positions: BTreeMap<DatabaseName, Position>,
     /// Where they are once all that arrived is applied, as far as the primary knows.
@@ -66,6 +69,8 @@ impl World {
             choices: Choices { numbers, used: 0 },
             pending: Vec::new(),
             stored: None,
+            lease_cluster: None,
+            claimed: None,
             positions: map(&[("a", at(3)), ("b", at(3))]),
             announced: BTreeMap::new(),
             arriving: BTreeMap::new(),
@@ -96,6 +101,9 @@ impl World {
         match effect {
             Effect::Lease { .. } | Effect::TakeRole { .. } | Effect::LookAtPositions => {
                 assert!(!self.pending.iter().any(alike), "two at once: {effect:?}");
+                if let Effect::TakeRole { role: Role::Primary, .. } = effect {
+                    assert!(self.stored.is_some() && self.stored == self.claimed, "of another cluster");
+                }
             }
             Effect::Connect { stream, announce, .. } => {
                 assert_eq!(self.upstream.replace(*stream), None, "the stream before is not closed");
@@ -214,8 +222,15 @@ impl World {
                 self.granted = false;
                 LeaseReply::Released
             }
-            (LeaseRequest::ClusterId, 0..=5) => LeaseReply::Cluster(None),
+            // It forgot, or belongs to another cluster by now.
+            (LeaseRequest::ClusterId, 0) => LeaseReply::Cluster(None),
+            (LeaseRequest::ClusterId, 1..=5) => LeaseReply::Cluster(self.lease_cluster),
             (LeaseRequest::ClusterId, 6) => LeaseReply::Cluster(Some(cluster(2))),
+            (LeaseRequest::Claim(id), 0..=6) => {
+                let known = if choice == 6 { cluster(2) } else { *self.lease_cluster.get_or_insert(id) };
+                self.claimed = Some(known);
+                LeaseReply::Cluster(self.claimed)
+            }
             (LeaseRequest::FindOrAcquire, 0..=2) | (LeaseRequest::Renew, 0..=5) => {
                 self.granted = true;
                 LeaseReply::Held { ttl }

@@ -2,6 +2,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::scene::*;
+use crate::database::Authority::Until;
 use crate::node::{Effect, Event, LtxToSend, SentLtx, StreamId};
 use crate::stream::Frame;
 use crate::{Checksum, Position, Txid};
@@ -120,8 +121,9 @@ fn node_that_is_not_primary_sends_to_nobody() {
     let mut scene = Scene::finding();
     let (stream, effects) = subscribe(&mut scene, &[], &[("db", at(1))]);
     assert_eq!(effects, [Effect::Finish(stream)]);
-    scene.lease(held());
-    scene.tell(Event::ClusterStored(Some(cluster(1))));
+    let claim = scene.lease(held());
+    scene.claimed(&claim);
+    assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [take_primary(Until(END))]);
     let (stream, effects) = subscribe(&mut scene, &[], &[("db", at(1))]);
     assert_eq!(effects, [Effect::Finish(stream)], "nor while it takes the role");
 }

@@ -2,6 +2,7 @@
 
 mod any_order;
 mod applying;
+mod claiming;
 mod feeding;
 mod following;
 mod lease;

@@ -3,7 +3,7 @@ use alloc::vec;
 
 use super::scene::*;
 use crate::database::Authority::{Forever, ReadOnly, Until};
-use crate::node::LeaseRequest::{ClusterId, FindOrAcquire};
+use crate::node::LeaseRequest::{ClusterId, FindOrAcquire, Release};
 use crate::node::{Effect, Event, LeaseReply, Options, PrimaryInfo, Role};
 
 #[test]
@@ -48,10 +48,8 @@ fn what_the_primary_before_sent_is_applied_before_this_node_is_primary() {
 
 #[test]
 fn cluster_id_that_cannot_be_stored_gives_the_lease_back_for_a_while() {
-    let mut scene = Scene::finding();
-    scene.lease(held());
-    let released = scene.tell(Event::ClusterStored(None));
-    assert_eq!(released, [ask(3, crate::node::LeaseRequest::Release)]);
+    let mut scene = Scene::founding();
+    assert_eq!(scene.tell(Event::ClusterStored(None)), [ask(4, Release)]);
     assert_eq!(scene.note(), "cannot store the cluster id");
     assert_eq!(scene.lease(LeaseReply::Released), []);
     assert!(scene.wake.unwrap() >= SECOND * 3 / 4, "not again at once");

@@ -125,11 +125,27 @@ impl Scene {
         assert_eq!(self.lease(LeaseReply::Cluster(Some(cluster(1)))), [Effect::StoreCluster(cluster(1))]);
     }
 
+    /// The node was granted the lease at time 0 and asks for its service to belong to a cluster.
+    pub(super) fn claiming() -> Self {
+        let mut scene = Self::finding();
+        let effects = scene.lease(held());
+        let [Effect::Lease { request: LeaseRequest::Claim(_), .. }] = effects[..] else {
+            panic!("{effects:?} instead of a claim")
+        };
+        scene
+    }
+
+    /// The node was granted the lease at time 0 and stores the cluster of its service.
+    pub(super) fn founding() -> Self {
+        let mut scene = Self::finding();
+        let claim = scene.lease(held());
+        scene.claimed(&claim);
+        scene
+    }
+
     /// The node is primary from time 0 on.
     pub(super) fn primary() -> Self {
-        let mut scene = Self::finding();
-        let claimed = scene.lease(held());
-        scene.claimed(&claimed);
+        let mut scene = Self::founding();
         scene.tell(Event::ClusterStored(Some(cluster(1))));
         scene.tell(Event::RoleTaken);
         assert_eq!(scene.node.role(), &Role::Primary);

@@ -38,18 +38,24 @@ fn lease_that_is_granted_to_a_node_that_stops_is_given_back() {
 
 #[test]
 fn node_stops_while_it_founds_its_cluster_or_takes_the_role() {
-    let mut scene = Scene::finding();
-    scene.lease(held());
+    for reply in [LeaseReply::Cluster(Some(cluster(1))), LeaseReply::Cluster(Some(cluster(2))), failed()] {
+        let mut scene = Scene::claiming();
+        assert_eq!(scene.tell(Event::Stop), []);
+        assert_eq!(scene.wake, None, "only the answer is awaited");
+        assert_eq!(scene.lease(reply), [ask(4, Release)]);
+        assert_eq!(scene.lease(LeaseReply::Released), [Effect::Stopped]);
+    }
+
+    let mut scene = Scene::founding();
     assert_eq!(scene.tell(Event::Stop), []);
-    assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [ask(3, Release)]);
+    assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [ask(4, Release)]);
     assert_eq!(scene.lease(failed()), [Effect::Stopped]);
 
-    let mut scene = Scene::finding();
-    scene.lease(held());
+    let mut scene = Scene::founding();
     scene.tell(Event::ClusterStored(Some(cluster(1))));
     assert_eq!(scene.tell(Event::Stop), []);
     assert_eq!(scene.tell(Event::RoleTaken), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), [ask(3, Release)]);
+    assert_eq!(scene.tell(Event::RoleTaken), [ask(4, Release)]);
     assert_eq!(scene.lease(LeaseReply::Released), [Effect::Stopped]);
 }
 
@@ -57,7 +63,7 @@ fn node_stops_while_it_founds_its_cluster_or_takes_the_role() {
 fn primary_takes_no_writes_any_more_before_it_gives_the_lease_back() {
     let mut scene = Scene::primary();
     assert_eq!(scene.tell(Event::Stop), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), [ask(3, Release)]);
+    assert_eq!(scene.tell(Event::RoleTaken), [ask(4, Release)]);
     assert_eq!(scene.node.role(), &Role::Searching);
     assert_eq!(scene.lease(LeaseReply::Released), [Effect::Stopped]);
     assert!(!scene.notes.iter().any(|note| note.to_string() == "primary lease lost"));
