@@ -67,7 +67,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// The role of this node is this from now on, and its databases may commit as `authority` says. Blocks until they are
     /// in a state that suits it.
-    fn set_role(&self, role: Role, authority: Authority);
+    ///
+    /// False if one cannot be written. Then none of them commits anything.
+    fn set_role(&self, role: Role, authority: Authority) -> bool;
 
     /// The databases may commit until a later moment, those that may at all. Blocks while they are busy.
     fn authorize(&self, longer: Authority);

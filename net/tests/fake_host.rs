@@ -438,10 +438,11 @@ impl Host for FakeHost {
         self.state.lock().unwrap().authority = Some(authority);
     }
 
-    fn set_role(&self, role: Role, authority: Authority) {
+    fn set_role(&self, role: Role, authority: Authority) -> bool {
         self.state.lock().unwrap().authority = Some(authority);
         self.standing.send_modify(|standing| standing.role = role.clone());
         self.emit(Event::RoleChange(role));
+        true
     }
 
     fn set_ready(&self) {

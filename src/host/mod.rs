@@ -203,11 +203,9 @@ impl Host for Node {
         Ok(id)
     }
 
-    fn set_role(&self, role: Role, authority: Authority) {
+    fn set_role(&self, role: Role, authority: Authority) -> bool {
         // What the mount shows follows what is true: writes are possible before they seem so, and the other way round.
-        if let Err(errno) = self.store.set_authority(authority) {
-            tracing::error!(%errno, "cannot take the role: a database's log cannot be written");
-        }
+        let ready = self.store.set_authority(authority).is_ok();
         let hostname = match &role {
             Role::Replica(primary) => Some(primary.hostname.clone()),
             Role::Primary | Role::Searching => None,
@@ -224,6 +222,7 @@ impl Host for Node {
             standing.role = role.clone();
         });
         self.broadcaster.tell(Event::RoleChange(role));
+        ready
     }
 
     fn authorize(&self, longer: Authority) {

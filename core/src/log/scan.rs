@@ -77,8 +77,9 @@ impl Log {
                 numbers.push(last);
                 break;
             }
-            // Nothing in it was ever synced, or its header would be there.
+            // Nothing in it was ever synced, or its header would be there: the next append begins it anew.
             scan.unbegun.push(last);
+            scan.log.last_number = last.saturating_sub(1);
         }
         for (at, &number) in numbers.iter().enumerate() {
             let newest = at + 1 == numbers.len();

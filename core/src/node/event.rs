@@ -21,7 +21,10 @@ pub enum Event {
         reply: LeaseReply,
     },
     /// The databases are as [`super::Effect::TakeRole`] wants them.
-    RoleTaken,
+    RoleTaken {
+        /// Whether they are; otherwise nothing can be committed in them.
+        ready: bool,
+    },
     /// The cluster id is stored, or cannot be.
     ClusterStored(Option<ClusterId>),
     /// The durable position of a database moved.

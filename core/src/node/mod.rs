@@ -108,7 +108,7 @@ impl Node {
                     self.lease_answered(request, reply, now);
                 }
             }
-            Event::RoleTaken => self.role_taken(now),
+            Event::RoleTaken { ready } => self.role_taken(ready, now),
             Event::ClusterStored(id) => self.cluster_stored(id, now),
             Event::Durable { database, position } => {
                 for feed in self.feeds.values_mut() {

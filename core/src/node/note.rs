@@ -27,6 +27,9 @@ pub enum Note {
     /// The role of the primary is this node's.
     #[error("primary lease acquired")]
     Acquired,
+    /// The databases cannot take the role.
+    #[error("cannot be primary: a database cannot be written; the lease is given back")]
+    NotReady,
     /// The role of the primary is lost.
     #[error("primary lease lost")]
     Lost,
@@ -130,7 +133,9 @@ impl Note {
             | Self::PositionMismatch { .. }
             | Self::Unappliable { .. }
             | Self::Stuck { .. } => Weight::Warning,
-            Self::OtherLease { .. } | Self::OtherCluster { .. } | Self::ClusterNotStored => Weight::Error,
+            Self::OtherLease { .. } | Self::OtherCluster { .. } | Self::ClusterNotStored | Self::NotReady => {
+                Weight::Error
+            }
         }
     }
 }

@@ -110,10 +110,15 @@ impl Node {
     }
 
     /// The databases are in the state that the role wants.
-    pub(super) fn role_taken(&mut self, now: Now) {
+    pub(super) fn role_taken(&mut self, ready: bool, now: Now) {
         let Phase::Taking(role) = &self.phase else { return };
         self.role = role.clone();
         match self.role.clone() {
+            Role::Primary if !ready => {
+                // Another node may be able to, and if not this one tries again.
+                self.note(Note::NotReady);
+                self.take(Role::Searching);
+            }
             Role::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
             Role::Primary => {
                 self.phase = Phase::Primary;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
+use litefs_core::apply::{self, RoleError};
 use litefs_core::database::{Authority, JournalMode, Options, Request, StopReason};
 use litefs_core::drive::{Driver, OpenError, Recovered};
 use litefs_core::log::Stored;
@@ -132,30 +133,10 @@ impl Database {
     ///
     /// # Errors
     /// The log could not note where this node's own transactions begin; the authority is not granted.
-    pub fn set_authority(&self, authority: Authority) -> Result<(), Errno> {
-        if authority != Authority::ReadOnly {
-            if let Some(applier) = lock(&self.applier).as_mut()
-                && let Err(error) = applier.detach()
-            {
-                tracing::error!(name = %self.name(), "cannot take over the database: {error}");
-                return Err(Errno::EIO);
-            }
-            self.driver().promote()?;
-            self.repair()?;
-        }
-        self.driver().set_authority(authority);
-        Ok(())
-    }
-
-    /// Lets transactions be committed here for longer, if they may be at all.
-    pub fn extend_authority(&self, longer: Authority) {
-        self.driver().database_mut().extend_authority(longer);
-    }
-
-    /// Commits the pages that a LiteFS primary left out, for this node is to send whole databases from now on.
-    fn repair(&self) -> Result<(), Errno> {
-        let mut driver = self.driver();
-        if driver.database().is_read_only() && driver.repair(now())? {
+    pub fn set_authority(&self, authority: Authority) -> Result<(), RoleError> {
+        let repaired = apply::set_authority(self, lock(&self.applier).as_mut(), authority, now())?;
+        if repaired {
+            let driver = self.driver();
             let position = driver.position();
             tracing::info!(name = %self.name(), %position, "pages that LiteFS had left out are in a transaction now");
             self.publish(&driver);
@@ -163,6 +144,11 @@ impl Database {
             self.ring();
         }
         Ok(())
+    }
+
+    /// Lets transactions be committed here for longer, if they may be at all.
+    pub fn extend_authority(&self, longer: Authority) {
+        self.driver().database_mut().extend_authority(longer);
     }
 
     /// The LTX file of exactly this transaction, if the log has it.

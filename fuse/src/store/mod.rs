@@ -39,6 +39,7 @@ pub use snapshot::{ExportReader, SnapshotReader};
 pub use takeover::TakeoverError;
 
 use database::SEGMENT_LEN_MAX;
+use litefs_core::apply::RoleError;
 use litefs_core::database::{Authority, Options, Request};
 use litefs_core::drive::{OpenError, Recovered};
 use litefs_core::log::Retention;
@@ -236,15 +237,16 @@ impl Store {
     ///
     /// # Errors
     /// A database's log could not be written; no database gets the authority then.
-    pub fn set_authority(&self, authority: Authority) -> Result<(), Errno> {
+    pub fn set_authority(&self, authority: Authority) -> Result<(), RoleError> {
         let mut current = lock(&self.authority);
         for database in self.all() {
-            if let Err(errno) = database.set_authority(authority) {
+            if let Err(error) = database.set_authority(authority) {
                 for database in self.all() {
                     let _ = database.set_authority(Authority::ReadOnly);
                 }
                 *current = Authority::ReadOnly;
-                return Err(errno);
+                tracing::error!(name = %database.name(), "{error}");
+                return Err(error);
             }
         }
         *current = authority;
@@ -285,7 +287,10 @@ impl Store {
             tracing::error!(%name, "{error}");
             Errno::EIO
         })?;
-        database.set_authority(*authority)?;
+        database.set_authority(*authority).map_err(|error| {
+            tracing::error!(%name, "{error}");
+            Errno::EIO
+        })?;
         if let Some(equip) = lock(&self.equip).as_ref() {
             database.set_applier(Some(equip(&database)));
         }

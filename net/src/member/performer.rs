@@ -138,11 +138,13 @@ impl<L: Lease> Environment for Performer<L> {
         match effect {
             Effect::Lease { number, request } => self.ask(number, request),
             Effect::TakeRole { role, authority } => {
-                let (host, answer) =
-                    (Arc::clone(&self.host), self.answer("changing the role", Event::RoleTaken));
+                let (host, answer) = (
+                    Arc::clone(&self.host),
+                    self.answer("changing the role", Event::RoleTaken { ready: false }),
+                );
                 spawn_blocking(move || {
-                    host.set_role(role, authority);
-                    drop(answer);
+                    let ready = host.set_role(role, authority);
+                    answer.give(Input::Event(Event::RoleTaken { ready }));
                 });
             }
             Effect::Authorize(authority) => {

@@ -167,9 +167,11 @@ impl Daemon {
         match effect {
             Effect::Lease { number, request } => drop(rt::spawn(daemon.ask(number, request))),
             Effect::TakeRole { role, authority } => drop(rt::spawn(async move {
-                daemon.databases.take_role(&role, authority).await;
-                daemon.witness.role_taken(&daemon.node, &role);
-                daemon.tell(Event::RoleTaken);
+                let ready = daemon.databases.take_role(&role, authority).await;
+                if ready {
+                    daemon.witness.role_taken(&daemon.node, &role);
+                }
+                daemon.tell(Event::RoleTaken { ready });
             })),
             Effect::Authorize(authority) => drop(rt::spawn(async move {
                 daemon.databases.authorize(authority).await;

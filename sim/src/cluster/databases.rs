@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use litefs_core::apply::{self, ApplyError, ReceiveError, SharedDriver};
+use litefs_core::apply::{self, ApplyError, ReceiveError, RoleError, SharedDriver};
 use litefs_core::database::{self, Authority, Received};
 use litefs_core::drive::Driver;
 use litefs_core::log::Retention;
@@ -103,32 +103,34 @@ impl Databases {
     }
 
     /// Brings all databases into a state that suits the role.
-    pub(crate) async fn take_role(&self, role: &Role, authority: Authority) {
+    /// False if one cannot be written; then none of them commits anything.
+    pub(crate) async fn take_role(&self, role: &Role, authority: Authority) -> bool {
         let role = role.clone();
         self.run(move |this| {
-            for database in this.node.databases() {
-                if let Err(errno) = this.set_authority(&database, authority) {
+            let databases = this.node.databases();
+            for database in &databases {
+                if let Err(errno) = this.set_authority(database, authority) {
                     let name = database.name();
                     this.node.record.event(format_args!("{name} cannot take the role {role:?}: {errno}"));
+                    this.node.record.probe("role not taken");
+                    for database in &databases {
+                        // To commit nothing takes nothing.
+                        let _: Result<(), RoleError> = this.set_authority(database, Authority::ReadOnly);
+                    }
+                    return false;
                 }
             }
+            true
         })
-        .await;
+        .await
     }
 
-    fn set_authority(&self, database: &Rc<Database>, authority: Authority) -> Result<(), Errno> {
+    fn set_authority(&self, database: &Rc<Database>, authority: Authority) -> Result<(), RoleError> {
         let (node, daemon) = (&self.node, self.daemon);
-        if authority != Authority::ReadOnly {
-            database.with_applier(node, daemon, |applier| applier.detach())?.map_err(|_| Errno::EIO)?;
-            database.with_engine(node, daemon, |engine| {
-                engine.driver_mut().promote()?;
-                if engine.driver().database().is_read_only() {
-                    engine.driver_mut().repair(node.now())?;
-                }
-                Ok(())
-            })??;
-        }
-        database.with_engine(node, daemon, |engine| engine.driver_mut().set_authority(authority))
+        let served = self.served(database);
+        database.with_applier(node, daemon, |applier| {
+            apply::set_authority(&served, Some(applier), authority, node.now()).map(drop)
+        })?
     }
 
     /// The databases of a primary may commit until a later moment.

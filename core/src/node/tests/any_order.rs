@@ -178,7 +178,7 @@ impl World {
     fn answer(&mut self, effect: Effect) {
         let event = match effect {
             Effect::Lease { number, request } => Event::Lease { number, reply: self.reply(request) },
-            Effect::TakeRole { .. } => Event::RoleTaken,
+            Effect::TakeRole { .. } => Event::RoleTaken { ready: !self.choices.once_in(5) },
             Effect::StoreCluster(id) => {
                 if self.choices.once_in(5) {
                     Event::ClusterStored(None)

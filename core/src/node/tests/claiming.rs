@@ -71,7 +71,7 @@ fn lease_of_another_cluster_is_given_back() {
 fn lease_is_given_back_if_the_cluster_of_a_primary_before_is_stored_instead() {
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     let joining = scene.tell(Event::Connected { stream, cluster: Some(cluster(5)) });
     assert_eq!(joining, [Effect::StoreCluster(cluster(5))]);

@@ -10,7 +10,7 @@ fn replica_announces_its_positions_and_applies_what_follows_them() {
     let mut scene = Scene::of(Some(cluster(1)));
     scene.find();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, announced) = scene.connecting(&[("a", at(3)), ("b", at(7))]);
     assert_eq!(announced, map(&[("a", at(3)), ("b", at(7))]));
     let read = scene.tell(Event::Connected { stream, cluster: Some(cluster(1)) });
@@ -91,7 +91,7 @@ fn transaction_that_does_not_follow_reconnects_and_the_second_time_asks_for_a_sn
 fn node_without_a_cluster_joins_that_of_its_primary_before_it_reads() {
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     let joined = scene.tell(Event::Connected { stream, cluster: Some(cluster(5)) });
     assert_eq!(joined, [Effect::StoreCluster(cluster(5))]);
@@ -113,14 +113,14 @@ fn node_with_a_cluster_does_not_follow_a_primary_without_one() {
     let mut scene = Scene::of(Some(cluster(1)));
     scene.find();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     assert_eq!(scene.tell(Event::Connected { stream, cluster: None }), [Effect::Close(stream)]);
     assert!(scene.note().ends_with("the primary has none, this node has LFSC0000000000000001"));
     // Neither has one: a cluster is founded only by a primary.
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     assert_eq!(scene.tell(Event::Connected { stream, cluster: None }), [Effect::Read(stream)]);
 }
@@ -129,7 +129,7 @@ fn node_with_a_cluster_does_not_follow_a_primary_without_one() {
 fn cluster_that_was_stored_for_an_earlier_stream_is_the_one_that_counts() {
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (first, _) = scene.connecting(&[]);
     scene.tell(Event::Connected { stream: first, cluster: Some(cluster(5)) });
     scene.tell(Event::Ended { stream: first, orderly: false });
@@ -144,7 +144,7 @@ fn cluster_that_was_stored_for_an_earlier_stream_is_the_one_that_counts() {
 fn cluster_id_that_cannot_be_stored_ends_the_stream() {
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     scene.tell(Event::Connected { stream, cluster: Some(cluster(5)) });
     assert_eq!(scene.tell(Event::ClusterStored(None)), [Effect::Close(stream)]);

@@ -30,7 +30,7 @@ fn renewal_that_fails_is_tried_again_until_the_lease_runs_out() {
     assert_eq!(scene.wake, Some(END));
     assert_eq!(scene.wake_up(), [take_searching()]);
     assert_eq!(scene.note(), "primary lease lost");
-    assert_eq!(scene.tell(Event::RoleTaken), [], "one request at a time");
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [], "one request at a time");
     assert_eq!(scene.lease(failed()), [ask(6, Release)]);
     assert_eq!(scene.lease(failed()), []);
     assert_eq!(scene.wake_up(), [ask(7, ClusterId)]);
@@ -41,7 +41,7 @@ fn lease_that_was_lost_is_not_given_back() {
     let mut scene = Scene::primary();
     scene.at(10 * SECOND);
     assert_eq!(scene.lease(LeaseReply::Lost), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), []);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), []);
     assert_eq!(scene.node.role(), &Role::Searching);
     assert_eq!(scene.wake_up(), [ask(5, ClusterId)]);
 }
@@ -52,12 +52,12 @@ fn lease_renewed_too_late_is_given_back() {
     scene.at(10 * SECOND);
     assert_eq!(scene.at(END), [take_searching()]);
     assert_eq!(scene.lease(held()), []);
-    assert_eq!(scene.tell(Event::RoleTaken), [ask(5, Release)]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [ask(5, Release)]);
     // With the answer on its way when the role is gone, too: it is not that to the release.
     let mut scene = Scene::primary();
     scene.at(10 * SECOND);
     scene.at(END);
-    assert_eq!(scene.tell(Event::RoleTaken), []);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), []);
     assert_eq!(scene.lease(held()), [ask(5, Release)]);
     assert_eq!(scene.lease(LeaseReply::Released), []);
 }
@@ -83,8 +83,8 @@ fn lease_that_runs_out_on_the_way_makes_nobody_primary() {
     scene.tell(Event::ClusterStored(Some(cluster(1))));
     assert_eq!(scene.at(10 * SECOND), [ask(4, Renew)]);
     assert_eq!(scene.at(END), [], "what is under way is awaited");
-    assert_eq!(scene.tell(Event::RoleTaken), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), []);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [take_searching()]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), []);
     assert_eq!(scene.lease(failed()), [ask(5, Release)]);
 }
 
@@ -95,7 +95,7 @@ fn lease_is_renewed_while_the_cluster_is_stored_and_the_role_is_taken() {
     scene.tell(Event::ClusterStored(Some(cluster(1))));
     assert_eq!(scene.lease(held()), []);
     let later = Until(37 * SECOND);
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::Authorize(later), Effect::Ready]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::Authorize(later), Effect::Ready]);
 }
 
 #[test]

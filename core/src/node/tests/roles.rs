@@ -15,7 +15,7 @@ fn primary_founds_its_cluster_then_takes_the_role_then_is_ready() {
     scene.claimed(&claimed);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [take_primary(Until(END))]);
     assert_eq!(scene.node.role(), &Role::Searching, "the databases are not there yet");
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::Authorize(Until(END)), Effect::Ready]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::Authorize(Until(END)), Effect::Ready]);
     assert_eq!(scene.node.role(), &Role::Primary);
     assert_eq!(scene.note(), "primary lease acquired");
 }
@@ -26,7 +26,7 @@ fn lease_without_end_is_never_renewed() {
     let claimed = scene.lease(LeaseReply::Held { ttl: None });
     scene.claimed(&claimed);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [take_primary(Forever)]);
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::Authorize(Forever), Effect::Ready]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::Authorize(Forever), Effect::Ready]);
     assert_eq!(scene.wake, None);
     assert_eq!(scene.at(u64::MAX), []);
 }
@@ -70,14 +70,14 @@ fn node_that_may_not_be_primary_searches_until_there_is_one() {
         scene.note(),
         "existing primary found (nodea), connecting as replica to \"http://nodea:20202\""
     );
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::LookAtPositions]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::LookAtPositions]);
     assert_eq!(scene.node.role(), &role);
     let (stream, _) = scene.connecting(&[]);
     scene.tell(Event::Ended { stream, orderly: false });
     let asked = scene.wake_up();
     scene.compared(&asked);
     assert_eq!(scene.lease(LeaseReply::NoPrimary), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), []);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), []);
     assert!(scene.wake.is_some());
 }
 
@@ -97,8 +97,8 @@ fn role_is_taken_once_for_each_primary() {
     let taken = Effect::TakeRole { role, authority: ReadOnly };
     assert_eq!(scene.lease(LeaseReply::Primary(other)), [taken]);
     assert_eq!(scene.tell(Event::Tick), [], "one role at a time");
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::LookAtPositions]);
-    assert_eq!(scene.tell(Event::RoleTaken), [], "an answer counts once");
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::LookAtPositions]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [], "an answer counts once");
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Scene {
     pub(super) fn primary() -> Self {
         let mut scene = Self::founding();
         scene.tell(Event::ClusterStored(Some(cluster(1))));
-        scene.tell(Event::RoleTaken);
+        scene.tell(Event::RoleTaken { ready: true });
         assert_eq!(scene.node.role(), &Role::Primary);
         scene
     }
@@ -157,7 +157,7 @@ impl Scene {
         let mut scene = Self::of(Some(cluster(1)));
         scene.find();
         scene.lease(LeaseReply::Primary(upstream()));
-        assert_eq!(scene.tell(Event::RoleTaken), [Effect::LookAtPositions]);
+        assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::LookAtPositions]);
         let stream = scene.connected(ours);
         (scene, stream)
     }

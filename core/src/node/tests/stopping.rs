@@ -54,8 +54,8 @@ fn node_stops_while_it_founds_its_cluster_or_takes_the_role() {
     let mut scene = Scene::founding();
     scene.tell(Event::ClusterStored(Some(cluster(1))));
     assert_eq!(scene.tell(Event::Stop), []);
-    assert_eq!(scene.tell(Event::RoleTaken), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), [ask(4, Release)]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [take_searching()]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [ask(4, Release)]);
     assert_eq!(scene.lease(LeaseReply::Released), [Effect::Stopped]);
 }
 
@@ -63,7 +63,7 @@ fn node_stops_while_it_founds_its_cluster_or_takes_the_role() {
 fn primary_takes_no_writes_any_more_before_it_gives_the_lease_back() {
     let mut scene = Scene::primary();
     assert_eq!(scene.tell(Event::Stop), [take_searching()]);
-    assert_eq!(scene.tell(Event::RoleTaken), [ask(4, Release)]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [ask(4, Release)]);
     assert_eq!(scene.node.role(), &Role::Searching);
     assert_eq!(scene.lease(LeaseReply::Released), [Effect::Stopped]);
     assert!(!scene.notes.iter().any(|note| note.to_string() == "primary lease lost"));
@@ -86,7 +86,7 @@ fn replica_stops_before_its_stream_is_there() {
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
     assert_eq!(scene.tell(Event::Stop), []);
-    assert_eq!(scene.tell(Event::RoleTaken), [Effect::Stopped]);
+    assert_eq!(scene.tell(Event::RoleTaken { ready: true }), [Effect::Stopped]);
     // While it looks at its positions, which are of no use then.
     let (mut scene, stream) = Scene::following(&[]);
     scene.tell(Event::Ended { stream, orderly: true });
@@ -98,7 +98,7 @@ fn replica_stops_before_its_stream_is_there() {
     // While it connects, or stores the cluster of its primary.
     let mut scene = Scene::finding();
     scene.lease(LeaseReply::Primary(upstream()));
-    scene.tell(Event::RoleTaken);
+    scene.tell(Event::RoleTaken { ready: true });
     let (stream, _) = scene.connecting(&[]);
     let joined = scene.tell(Event::Connected { stream, cluster: Some(cluster(1)) });
     assert_eq!(joined, [Effect::StoreCluster(cluster(1))]);
