@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use litefs_core::database::Faults;
 use litefs_sim::plan::{Plan, UnderTest};
 use litefs_sim::run::{Report, run};
+use litefs_sim::{Keep, Scene};
 
 /// Where fresh seeds begin, unless `SIM_SEED` says otherwise.
 const BASE: u64 = 1;
@@ -16,16 +17,16 @@ fn number(variable: &str, default: u64) -> u64 {
     }
 }
 
-/// The command that runs the plan of `report` again and prints everything that happens.
+fn scene(under_test: UnderTest) -> Scene {
+    match under_test {
+        UnderTest::Machine => Scene::Machine,
+        UnderTest::Nothing => Scene::Sqlite,
+    }
+}
+
+/// The command that runs the plan of `report` again and prints what happens.
 fn replay_command(report: &Report) -> String {
-    let test = match report.plan.under_test {
-        UnderTest::Machine => "replay",
-        UnderTest::Nothing => "replay_without_machine",
-    };
-    format!(
-        "SIM_SEED={} cargo test --features sim --test sim {test} -- --exact --ignored --nocapture",
-        report.plan.seed
-    )
+    scene(report.plan.under_test).replay_command(report.plan.seed)
 }
 
 /// Runs `count` seeds and fails with everything there is to know about those that break a promise.
@@ -36,12 +37,12 @@ fn run_seeds(under_test: UnderTest, count: u64) -> BTreeMap<&'static str, u64> {
     let mut probes = BTreeMap::new();
     let mut broken = Vec::new();
     for seed in base..base + count {
-        let report = run(Plan::of_seed(seed, under_test), false);
+        let report = run(Plan::of_seed(seed, under_test), Keep::Latest);
         for (probe, times) in &report.probes {
             *probes.entry(*probe).or_default() += times;
         }
         if !report.violations.is_empty() {
-            let latest: Vec<&str> = report.latest().collect();
+            let latest: Vec<String> = report.latest().map(ToString::to_string).collect();
             println!("{}\n{report}\nreplay it with: {}\n", latest.join("\n"), replay_command(&report));
             broken.push(format!("{}: {}", replay_command(&report), report.violations[0]));
         }
@@ -50,27 +51,6 @@ fn run_seeds(under_test: UnderTest, count: u64) -> BTreeMap<&'static str, u64> {
     assert!(broken.is_empty(), "{} of {count} seeds break a promise:\n{}", broken.len(), broken.join("\n"));
     probes
 }
-
-/// What must happen at least once in as many seeds as the test runs.
-const SOMETIMES: [&str; 17] = [
-    "WAL extended",
-    "crash inside recovery",
-    "database stopped in a commit",
-    "disk error",
-    "end of a process",
-    "journal mode changed",
-    "kill",
-    "loss of power",
-    "lying sync",
-    "pause in a statement",
-    "recovery captured from the WAL",
-    "recovery redid",
-    "recovery rolled back",
-    "recovery trimmed the log",
-    "restart in order",
-    "transaction in doubt published",
-    "transaction over two databases",
-];
 
 /// Seeds that broke a promise once, and what they found.
 const REGRESSIONS: [(u64, &str); 35] = [
@@ -121,7 +101,7 @@ const REGRESSIONS: [(u64, &str); 35] = [
 fn seeds_that_failed_once_pass() {
     let mut broken = Vec::new();
     for (seed, found) in REGRESSIONS {
-        let report = run(Plan::of_seed(seed, UnderTest::Machine), false);
+        let report = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
         if let Some(violation) = report.violations.first() {
             broken.push(format!("{found}: {violation}\n  {}", replay_command(&report)));
         }
@@ -137,7 +117,7 @@ fn sqlite_alone_keeps_its_promises_on_the_simulated_disk() {
 #[test]
 fn machine_keeps_every_promise_through_crashes_and_disk_errors() {
     let probes = run_seeds(UnderTest::Machine, 300);
-    for probe in SOMETIMES {
+    for probe in Scene::Machine.sometimes() {
         assert!(probes.contains_key(probe), "never happened: {probe}");
     }
 }
@@ -164,9 +144,9 @@ fn every_planted_mistake_is_noticed() {
         let caught = (1..=budget).find_map(|seed| {
             let mut plan = Plan::of_seed(seed, UnderTest::Machine);
             plant(&mut plan.planted);
-            let violation = run(plan, false).violations.into_iter().next()?;
+            let violation = run(plan, Keep::Latest).violations.into_iter().next()?;
             // The mistake alone must be what breaks it.
-            let without = run(Plan::of_seed(seed, UnderTest::Machine), false);
+            let without = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
             without.violations.is_empty().then_some((seed, violation))
         });
         match caught {
@@ -180,20 +160,8 @@ fn every_planted_mistake_is_noticed() {
 #[test]
 fn same_seed_gives_the_same_trace() {
     for seed in 1..=6 {
-        let first = run(Plan::of_seed(seed, UnderTest::Machine), false);
-        let second = run(Plan::of_seed(seed, UnderTest::Machine), false);
+        let first = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
+        let second = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
         assert_eq!((first.hash(), first.events()), (second.hash(), second.events()), "seed {seed}");
     }
-}
-
-#[test]
-#[ignore = "replays one seed, given as SIM_SEED"]
-fn replay() {
-    println!("{}", run(Plan::of_seed(number("SIM_SEED", BASE), UnderTest::Machine), true));
-}
-
-#[test]
-#[ignore = "replays one seed, given as SIM_SEED"]
-fn replay_without_machine() {
-    println!("{}", run(Plan::of_seed(number("SIM_SEED", BASE), UnderTest::Nothing), true));
 }

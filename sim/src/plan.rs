@@ -3,17 +3,19 @@
 use std::ops::Range;
 
 use litefs_core::database::Faults as Planted;
+use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
 /// Every parameter of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// What everything else was drawn from.
     pub seed: u64,
     /// What SQLite's operations go to.
     pub under_test: UnderTest,
-    /// Rules that the machine breaks on purpose.
+    /// Rules that the machine breaks on purpose: a matter of tests, which a plan in a file does not have.
+    #[serde(skip)]
     pub planted: Planted,
     /// Bytes above which the log begins a new segment.
     pub segment_len_max: u64,
@@ -62,7 +64,7 @@ pub struct Plan {
 }
 
 /// What SQLite's operations go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnderTest {
     /// Straight to the disk. SQLite alone keeps its promises, or the simulator is wrong.
     Nothing,
@@ -71,7 +73,7 @@ pub enum UnderTest {
 }
 
 /// What a file system promises beyond what was synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileSystem {
     /// Names and lengths become durable in order, and any sync makes all of them so.
     Ext4,
@@ -80,7 +82,7 @@ pub enum FileSystem {
 }
 
 /// A journal mode of SQLite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalMode {
     /// The journal is removed at commit.
     Delete,
@@ -108,7 +110,7 @@ impl JournalMode {
 }
 
 /// How careful SQLite is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Synchronous {
     /// Never syncs.
     Off,
@@ -130,7 +132,7 @@ impl Synchronous {
 }
 
 /// One life of the node: what goes wrong on its disk, and how it ends.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Life {
     /// The disk operation the node stops in. Without it, or when there are fewer, everything is closed in order.
     pub crash: Option<(u64, Crash)>,
@@ -141,7 +143,7 @@ pub struct Life {
 }
 
 /// How a node stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crash {
     /// All processes end; the operating system stays up and remembers every write.
     Kill,
@@ -150,7 +152,7 @@ pub enum Crash {
 }
 
 /// How a single disk operation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskFault {
     /// With an input/output error.
     Eio,

@@ -18,6 +18,7 @@ use crate::database_disk::DatabaseDisk;
 use crate::engine::Task;
 use crate::machine_disk::Path;
 use crate::node::{DiskChange, Node, Process};
+use crate::topic::Topic;
 use crate::trace::fingerprint;
 
 /// How long a received transaction waits for programs that are in the way, before it is tried again.
@@ -102,7 +103,9 @@ impl Databases {
             for database in this.node.databases() {
                 if let Err(errno) = this.set_authority(&database, authority) {
                     let name = database.name();
-                    this.node.record.event(format_args!("{name} cannot take the role {role:?}: {errno}"));
+                    this.node
+                        .record
+                        .event_of(Topic::Note, format_args!("{name} cannot take the role {role:?}: {errno}"));
                 }
             }
         })
@@ -152,7 +155,9 @@ impl Databases {
             self.node.record.probe("snapshot over other data");
         }
         if let Some(replaces) = replaces.filter(|replaces| replaces.diverged) {
-            self.node.record.event(format_args!("{name} is kept aside at {}", replaces.local));
+            self.node
+                .record
+                .event_of(Topic::Note, format_args!("{name} is kept aside at {}", replaces.local));
             self.node.record.probe("database kept aside");
         }
         self.run(move |this| this.receive(&database, &received, &bytes)).await
@@ -175,7 +180,7 @@ impl Databases {
                 (Ok(Admission::Old), position, _) => return Ok(position),
                 (Ok(Admission::Next | Admission::Snapshot), _, journal_mode) => journal_mode,
                 (Err(error), _, _) => {
-                    node.record.event(format_args!("{} refuses: {error}", database.name()));
+                    node.record.event_of(Topic::Note, format_args!("{} refuses: {error}", database.name()));
                     return Err(match error {
                         database::ApplyError::NotNext { .. } => Refusal::Position,
                         database::ApplyError::Checksum { .. } => Refusal::NeedsSnapshot,
@@ -204,7 +209,8 @@ impl Databases {
                         coroutine::pause(SPACE_WAIT);
                     }
                     Err(error) => {
-                        node.record.event(format_args!("{} cannot apply: {error}", database.name()));
+                        node.record
+                            .event_of(Topic::Note, format_args!("{} cannot apply: {error}", database.name()));
                         let stop = database.with_engine(node, daemon, |engine| {
                             engine.driver_mut().database_mut().stop(StopReason::Unapplied(Errno::EIO));
                         });

@@ -7,9 +7,9 @@ use litefs_core::node::{LeaseReply, LeaseRequest, PrimaryInfo};
 use crate::network::Stack;
 use crate::record::Record;
 use crate::rt::{self, Host};
+use crate::topic::{Letter, Message, Topic};
 
-/// The machine that the lease service runs on.
-pub(crate) const SERVICE: u8 = 200;
+pub(crate) use crate::trace::LEASE_SERVICE as SERVICE;
 
 /// A service that lets one node be primary at a time, with a time to live: what the model of Consul, etcd and a bucket have
 /// in common.
@@ -97,11 +97,18 @@ impl LeaseService {
                 continue;
             }
             let reply = self.answer(from, question);
-            self.record.event(format_args!("lease service: n{from} {question:?}: {reply:?}"));
+            self.record.event_of(
+                Topic::Received(question.message(from, Letter::LeaseRequest)),
+                format_args!("n{from} {question:?}: {reply:?}"),
+            );
             if rt::elapsed_ns() < self.mute_until_ns.get() {
                 self.record.probe("lease reply lost");
                 continue;
             }
+            self.record.event_of(
+                Topic::Sent(question.message(from, Letter::LeaseReply)),
+                format_args!("to n{from}: {reply:?}"),
+            );
             self.stack.send_message(from, encode_reply(question, &reply));
         }
     }
@@ -145,6 +152,16 @@ pub(crate) fn machine_of(primary: &PrimaryInfo) -> u8 {
 }
 
 impl Question {
+    /// The request of a machine, or the reply to it.
+    pub(crate) fn message(&self, machine: u8, letter: Letter) -> Message {
+        let number = (self.session << 32) + self.number;
+        if letter == Letter::LeaseRequest {
+            Message { from: machine, to: SERVICE, letter, number }
+        } else {
+            Message { from: SERVICE, to: machine, letter, number }
+        }
+    }
+
     /// As a datagram.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let request = match self.request {
