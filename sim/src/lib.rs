@@ -44,5 +44,5 @@ mod vfs;
 mod world;
 
 pub use scene::{Ended, Scene};
-pub use topic::{Answer, At, Letter, Message, Standing, Topic};
+pub use topic::{Answer, At, Lease, Letter, Message, Standing, Topic};
 pub use trace::{Entry, Keep, LEASE_SERVICE, TraceHash, lane_name};

@@ -19,6 +19,8 @@ pub enum Topic {
     Sent(Message),
     /// Something arrives at a machine.
     Received(Message),
+    /// Who is primary from now on, as the lease service sees it.
+    Lease(Option<Lease>),
     /// What the program was told.
     Statement(Answer),
     /// An operation on a disk.
@@ -49,6 +51,15 @@ pub struct At {
     pub database: String,
     /// Its last transaction.
     pub txid: u64,
+}
+
+/// The right to be primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The machine that has it.
+    pub machine: u8,
+    /// Until when, in virtual nanoseconds, if it is not renewed.
+    pub until_ns: u64,
 }
 
 /// What goes from one machine to another.
@@ -113,6 +124,7 @@ impl Topic {
             Self::Open(_) => "open",
             Self::Sent(_) => "sent",
             Self::Received(_) => "received",
+            Self::Lease(_) => "lease",
             Self::Statement(_) => "statement",
             Self::Disk => "disk",
             Self::Work => "work",

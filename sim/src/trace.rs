@@ -78,7 +78,9 @@ impl Trace {
     /// Adds an event on a machine at `at_ns` of virtual time.
     pub(crate) fn record(&mut self, at_ns: u64, machine: u8, topic: Topic, event: fmt::Arguments<'_>) {
         let entry = Entry { at_ns, machine, topic, text: event.to_string() };
-        self.hash = hash_bytes(self.hash ^ at_ns ^ (u64::from(machine) << 56), entry.text.as_bytes());
+        // One after the other: joined with each other, a time and a text could cancel out.
+        let hash = hash_bytes(self.hash ^ u64::from(machine), &at_ns.to_le_bytes());
+        self.hash = hash_bytes(hash, entry.text.as_bytes());
         self.events += 1;
         if let Keep::Told(tell) = &mut self.keep {
             tell(&entry);

@@ -30,7 +30,8 @@ impl Filter {
                 self.told.entry(entry.machine).or_default().insert(entry.text.clone())
             }
             Topic::Violation => true,
-            Topic::Statement(Answer::Ok | Answer::Busy)
+            Topic::Lease(_)
+            | Topic::Statement(Answer::Ok | Answer::Busy)
             | Topic::Sent(_)
             | Topic::Received(_)
             | Topic::Disk

@@ -7,7 +7,7 @@ use litefs_core::node::{LeaseReply, LeaseRequest, PrimaryInfo};
 use crate::network::Stack;
 use crate::record::Record;
 use crate::rt::{self, Host};
-use crate::topic::{Letter, Message, Topic};
+use crate::topic::{Lease, Letter, Message, Topic};
 
 pub(crate) use crate::trace::LEASE_SERVICE as SERVICE;
 
@@ -86,7 +86,18 @@ impl LeaseService {
 
     /// Ends the lease before its time, as an operator can.
     pub(crate) fn expire(&self) {
-        self.holder.take();
+        self.set_holder(None);
+    }
+
+    fn set_holder(&self, holder: Option<Holding>) {
+        let lease = holder.map(|Holding { machine, until_ns, .. }| Lease { machine, until_ns });
+        match lease {
+            Some(Lease { machine, .. }) => {
+                self.record.event_of(Topic::Lease(lease), format_args!("n{machine} has the lease"));
+            }
+            None => self.record.event_of(Topic::Lease(None), format_args!("nobody has the lease")),
+        }
+        self.holder.replace(holder);
     }
 
     async fn serve(self: Rc<Self>) {
@@ -119,7 +130,7 @@ impl LeaseService {
         let held = self.holder();
         let grant = || {
             let until_ns = after(self.ttl);
-            self.holder.replace(Some(Holding { machine, session, until_ns }));
+            self.set_holder(Some(Holding { machine, session, until_ns }));
             LeaseReply::Held { ttl: Some(self.ttl) }
         };
         match (request, held) {
@@ -133,7 +144,7 @@ impl LeaseService {
             (LeaseRequest::Renew, _) => LeaseReply::Lost,
             (LeaseRequest::Release, held) => {
                 if held.is_some_and(|holding| is_holder(&holding)) {
-                    self.holder.take();
+                    self.set_holder(None);
                 }
                 LeaseReply::Released
             }

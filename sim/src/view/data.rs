@@ -87,6 +87,7 @@ fn event(entry: &Entry) -> Value {
             Answer::Busy => "busy",
             Answer::Failed => "failed",
         }),
+        Topic::Lease(lease) => json!(lease.map(|lease| [u64::from(lease.machine), lease.until_ns])),
         _ => return json!([at_ns, machine, topic.name(), text]),
     };
     json!([at_ns, machine, topic.name(), text, more])

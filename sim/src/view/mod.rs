@@ -42,7 +42,10 @@ mod tests {
             Plan { duration: std::time::Duration::from_millis(600), faults: Vec::new(), ..Plan::of_seed(1) };
         let report = run(plan, Keep::All);
         let page = page(&report).unwrap();
-        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains(" src="));
+        for reference in ["http:", "https:", " src=", " href=", "url(", "@import", "fetch("] {
+            assert!(!TEMPLATE.contains(reference), "{reference}");
+        }
+        assert_eq!(page.matches("</script>").count(), TEMPLATE.matches("</script>").count());
         assert!(!page.contains(PLACE));
         let json = page.split("const DATA = ").nth(1).unwrap().split(";\n").next().unwrap();
         let data: serde_json::Value = serde_json::from_str(json).unwrap();
