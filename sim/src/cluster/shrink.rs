@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn another_seed_is_tried_before_a_plan_is_given_up() {
-        let lucky = |plan: &Plan| plan.seed % 3 == 0;
+        let lucky = |plan: &Plan| plan.seed.is_multiple_of(3);
         assert_eq!(shrunk(&plan(&RESETS), 1, lucky).0.faults.len(), 4);
         let (simple, tries) = shrunk(&plan(&RESETS), 3, lucky);
         assert_eq!((simple.faults.len(), simple.seed % 3), (0, 0));
