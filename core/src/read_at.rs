@@ -23,6 +23,11 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
+/// Fills all of `buf` from `offset` on. What should be there and is not is an I/O error.
+pub(crate) fn read_exact(file: &(impl ReadAt + ?Sized), offset: u64, buf: &mut [u8]) -> Result<(), Errno> {
+    if file.read_at(offset, buf)? == buf.len() { Ok(()) } else { Err(Errno::EIO) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

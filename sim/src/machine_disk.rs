@@ -25,6 +25,8 @@ pub(crate) struct MachineDisk {
     /// The number of the latest change of a name or a length, and of the latest one that a journal made durable.
     metadata: u64,
     journaled: u64,
+    /// Files that a process has open, and how often: they stay when their names go.
+    open: BTreeMap<u64, usize>,
 }
 
 /// Where a file is. Directories are as deep as the data directory of the daemon needs: one for each database, and the
@@ -103,6 +105,7 @@ impl MachineDisk {
             unsynced_names: Vec::new(),
             metadata: 0,
             journaled: 0,
+            open: BTreeMap::new(),
         }
     }
 
@@ -124,6 +127,33 @@ impl MachineDisk {
     /// Which file it is, whatever its name. `None` where it is missing.
     pub(crate) fn inode(&self, path: &Path) -> Option<u64> {
         self.names.get(path).copied()
+    }
+
+    /// Opens a file: it stays as long as it is open, whatever becomes of its name.
+    pub(crate) fn open(&mut self, path: &Path) -> Option<u64> {
+        let inode = self.inode(path)?;
+        *self.open.entry(inode).or_default() += 1;
+        Some(inode)
+    }
+
+    /// Closes a file that was opened.
+    pub(crate) fn close(&mut self, inode: u64) {
+        if let Some(count) = self.open.get_mut(&inode) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(&inode);
+            }
+        }
+    }
+
+    /// As [`Self::read_at`], of an open file.
+    pub(crate) fn read_open(&self, inode: u64, offset: u64, buf: &mut [u8]) -> usize {
+        self.files.get(&inode).map_or(0, |file| file.current().read_at(offset, buf))
+    }
+
+    /// As [`Self::len`], of an open file.
+    pub(crate) fn len_open(&self, inode: u64) -> u64 {
+        self.files.get(&inode).map_or(0, |file| file.current().len())
     }
 
     /// The numbers of a database's log segments, ascending.
@@ -264,7 +294,8 @@ impl MachineDisk {
         // Files without any name are garbage; an application's journal leaves one a transaction.
         if self.unsynced_names.is_empty() && self.files.len() > 2 * self.names.len() + 16 {
             let names = &self.names;
-            let named: BTreeSet<u64> = names.values().chain(self.durable_names.values()).copied().collect();
+            let named = names.values().chain(self.durable_names.values()).chain(self.open.keys());
+            let named: BTreeSet<u64> = named.copied().collect();
             self.files.retain(|file, _| named.contains(file));
         }
     }

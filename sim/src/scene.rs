@@ -12,6 +12,8 @@ pub enum Scene {
     Cluster,
     /// One machine that nobody follows.
     Machine,
+    /// The same with faults that are aimed at steps.
+    Aimed,
     /// SQLite on the simulated disk, with nothing of litefs in between.
     Sqlite,
 }
@@ -33,13 +35,14 @@ pub struct Ended {
 
 impl Scene {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cluster, Self::Machine, Self::Sqlite];
+    pub const ALL: [Self; 4] = [Self::Cluster, Self::Machine, Self::Aimed, Self::Sqlite];
 
     /// In one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",
             Self::Machine => "machine",
+            Self::Aimed => "aimed",
             Self::Sqlite => "sqlite",
         }
     }
@@ -49,12 +52,12 @@ impl Scene {
     /// # Panics
     /// If the simulator itself is broken.
     pub fn run(self, seed: u64, keep: Keep) -> Ended {
-        let under_test = match self {
-            Self::Cluster => return cluster::run(cluster::plan::Plan::of_seed(seed), keep).into(),
-            Self::Machine => UnderTest::Machine,
-            Self::Sqlite => UnderTest::Nothing,
-        };
-        run::run(Plan::of_seed(seed, under_test), keep).into()
+        match self {
+            Self::Cluster => cluster::run(cluster::plan::Plan::of_seed(seed), keep).into(),
+            Self::Machine => run::run(Plan::of_seed(seed, UnderTest::Machine), keep).into(),
+            Self::Aimed => run::run(Plan::aimed(seed), keep).into(),
+            Self::Sqlite => run::run(Plan::of_seed(seed, UnderTest::Nothing), keep).into(),
+        }
     }
 
     /// The plan of a seed.
@@ -62,6 +65,7 @@ impl Scene {
         match self {
             Self::Cluster => cluster::plan::Plan::of_seed(seed).to_string(),
             Self::Machine => format!("{:#?}", Plan::of_seed(seed, UnderTest::Machine)),
+            Self::Aimed => format!("{:#?}", Plan::aimed(seed)),
             Self::Sqlite => format!("{:#?}", Plan::of_seed(seed, UnderTest::Nothing)),
         }
     }
@@ -70,7 +74,7 @@ impl Scene {
     pub fn replay_command(self, seed: u64) -> String {
         let of = match self {
             Self::Cluster => String::new(),
-            Self::Machine | Self::Sqlite => format!("--of {} ", self.name()),
+            Self::Machine | Self::Aimed | Self::Sqlite => format!("--of {} ", self.name()),
         };
         format!("cargo run --release -p litefs-sim --features sim -- replay {of}{seed}")
     }
@@ -80,6 +84,7 @@ impl Scene {
         match self {
             Self::Cluster => &CLUSTER,
             Self::Machine => &MACHINE,
+            Self::Aimed => &["segment of the log removed"],
             Self::Sqlite => &[],
         }
     }
@@ -99,7 +104,7 @@ impl From<run::Report> for Ended {
     }
 }
 
-const CLUSTER: [&str; 29] = [
+const CLUSTER: [&str; 30] = [
     "acknowledged transaction lost with its primary",
     "caught up",
     "crash inside recovery",
@@ -112,6 +117,7 @@ const CLUSTER: [&str; 29] = [
     "lease reply lost",
     "loss of power",
     "lying sync",
+    "operator restarted a stopped database",
     "operator was told",
     "pause in a statement",
     "primary",

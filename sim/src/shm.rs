@@ -67,6 +67,14 @@ impl Shm {
         }
     }
 
+    /// As the `read_at` of a file.
+    pub(crate) fn read_from(&self, offset: u64, bytes: &mut [u8]) -> usize {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let len = bytes.len().min((self.regions() * REGION).saturating_sub(start));
+        self.read(start, &mut bytes[..len]);
+        len
+    }
+
     /// Writes bytes at `offset`, as far as there are regions.
     pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
         for (at, byte) in (offset..).zip(bytes) {

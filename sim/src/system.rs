@@ -5,7 +5,7 @@ use std::time::Duration;
 use litefs_core::apply::{
     BackingFile, Clock, FileIdentity, FileLocks, IndexBytes, LockKind, LockRange, System, Trouble,
 };
-use litefs_core::{Errno, File, ReadAt};
+use litefs_core::{Errno, File, ReadAt, WriteAt};
 
 use crate::coroutine;
 use crate::database::Database;
@@ -27,6 +27,13 @@ impl SimSystem {
     /// For a database of the daemon that runs now.
     pub(crate) fn new(node: &Rc<Node>, database: &Rc<Database>) -> Self {
         Self { node: Rc::clone(node), database: Rc::clone(database), daemon: node.daemon() }
+    }
+
+    /// A backing file as it is now, `None` if it is missing.
+    pub(crate) fn existing(&self, file: File) -> Option<SimFile> {
+        let path = self.database.path(file);
+        let inode = self.node.open_file(&path)?;
+        Some(SimFile { system: self.clone(), path, inode })
     }
 
     fn check(&self) -> Result<(), Errno> {
@@ -82,9 +89,7 @@ impl System for SimSystem {
 
     fn open_backing(&self, file: File) -> Result<SimFile, Errno> {
         self.check()?;
-        let path = self.database.path(file);
-        let inode = self.node.disk().inode(&path).ok_or(Errno::ENOENT)?;
-        Ok(SimFile { system: self.clone(), path, inode })
+        self.existing(file).ok_or(Errno::ENOENT)
     }
 
     fn backing_len(&self, file: File) -> Result<Option<u64>, Errno> {
@@ -130,6 +135,10 @@ impl System for SimSystem {
         let shm = self.database.shm().ok_or(Errno::ENOENT)?;
         shm.set_regions(usize::try_from(len).unwrap_or(0) / REGION);
         Ok(())
+    }
+
+    fn sync_log(&self) -> Result<(), Errno> {
+        self.database.with_engine(&self.node, self.daemon, |engine| engine.driver_mut().sync_log())?
     }
 
     fn store(&self, _file: File, _offset: u64, _bytes: &[u8]) -> Result<(), Errno> {
@@ -211,7 +220,7 @@ impl Drop for SimLocks {
     }
 }
 
-/// A backing file that the daemon has open. One that was removed meanwhile is empty.
+/// A backing file that the daemon has open. One that was removed meanwhile can be read, and what is written to it is lost.
 #[derive(Debug)]
 pub(crate) struct SimFile {
     system: SimSystem,
@@ -236,18 +245,26 @@ impl SimFile {
 impl ReadAt for SimFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         self.system.check()?;
-        Ok(if self.is_there() { self.system.node.disk().read_at(&self.path, offset, buf) } else { 0 })
+        Ok(self.system.node.disk().read_open(self.inode, offset, buf))
+    }
+}
+
+impl WriteAt for SimFile {
+    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        self.change(DiskChange::Write { offset, data })
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.system.node.close_file(self.inode);
     }
 }
 
 impl BackingFile for SimFile {
-    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        self.change(DiskChange::Write { offset, data })
-    }
-
     fn len(&self) -> Result<u64, Errno> {
         self.system.check()?;
-        Ok(self.system.node.disk().len(&self.path).filter(|_| self.is_there()).unwrap_or(0))
+        Ok(self.system.node.disk().len_open(self.inode))
     }
 
     fn set_len(&self, len: u64) -> Result<(), Errno> {

@@ -1,17 +1,11 @@
 use core::fmt::Debug;
 
-use crate::{Errno, ReadAt};
+use crate::{Errno, WriteAt};
 
 /// A file of a database as it is stored, open for reading and writing.
 ///
 /// What is written here is seen by programs once the kernel was told of it.
-pub trait BackingFile: ReadAt + Debug {
-    /// Writes all of `data` at `offset`.
-    ///
-    /// # Errors
-    /// What the disk answered; any part of `data` may have been written.
-    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno>;
-
+pub trait BackingFile: WriteAt + Debug {
     /// Bytes in the file.
     ///
     /// # Errors
@@ -50,9 +44,4 @@ pub trait BackingFile: ReadAt + Debug {
     /// # Errors
     /// What the disk answered; nothing is known then of what was written since the last sync.
     fn sync_all(&self) -> Result<(), Errno>;
-}
-
-/// Fills all of `buf` from `offset` on. What should be there and is not is an I/O error.
-pub(super) fn read_exact(file: &impl ReadAt, offset: u64, buf: &mut [u8]) -> Result<(), Errno> {
-    if file.read_at(offset, buf)? == buf.len() { Ok(()) } else { Err(Errno::EIO) }
 }

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::checked_pages::CheckedPages;
 use super::context::Context;
 use super::{ApplyError, BackingFile, System};
-use crate::{File as Kind, PageNumber, PageSize};
+use crate::{File as Kind, PageNumber, PageSize, WriteAt};
 
 /// Writes a transaction to the database file, on which the caller holds EXCLUSIVE and of which no page is in the WAL.
 ///

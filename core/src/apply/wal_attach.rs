@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::backing_file::read_exact;
 use super::context::Context;
 use super::deadline::Deadline;
 use super::shm_lock::ShmLock;
@@ -11,6 +10,7 @@ use super::wal_scan::{self, WalScan};
 use super::wal_writer::{PAUSE_AT, WalWriter};
 use super::{ApplyError, BackingFile, FileIdentity, Lock, System};
 use crate::File as Kind;
+use crate::read_at::read_exact;
 use crate::sqlite::wal::{self, FRAME_HEADER_LEN, FrameHeader};
 use crate::sqlite::wal_index::Header;
 

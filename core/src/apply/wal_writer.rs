@@ -1,7 +1,6 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::backing_file::read_exact;
 use super::checked_pages::CheckedPages;
 use super::context::Context;
 use super::shm_lock::ShmLock;
@@ -9,9 +8,10 @@ use super::wal_batch::WalBatch;
 use super::wal_index::WalIndex;
 use super::{ApplyError, BackingFile, System, Trouble, wal_scan};
 use crate::database::Applied;
+use crate::read_at::read_exact;
 use crate::sqlite::wal::{self, ByteOrder, FRAME_HEADER_LEN, WalChecksum, WalHeader};
 use crate::sqlite::wal_index::Header;
-use crate::{File as Kind, PageNumber, PageSize};
+use crate::{File as Kind, PageNumber, PageSize, WriteAt};
 
 /// The one writer of a database's WAL, beside any number of readers.
 ///

@@ -8,6 +8,7 @@ mod journal;
 mod recovery;
 mod refusal;
 mod repair;
+mod snapshot;
 mod unjournaled;
 mod verify;
 mod wal;

@@ -1,20 +1,27 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use litefs_core::apply::BackingFile;
-use litefs_core::{Errno, ReadAt};
+use litefs_core::{Errno, ReadAt, WriteAt};
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::errno;
 
 /// A file on the real disk.
 #[derive(Debug)]
-pub struct RealFile(File);
+pub struct RealFile(Arc<File>);
 
 impl RealFile {
     /// `file` is open for reading and, where it is to be changed, for writing.
     pub(crate) fn new(file: File) -> Self {
+        Self(Arc::new(file))
+    }
+}
+
+impl From<Arc<File>> for RealFile {
+    fn from(file: Arc<File>) -> Self {
         Self(file)
     }
 }
@@ -23,7 +30,7 @@ impl ReadAt for RealFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         let mut filled = 0;
         while filled < buf.len() {
-            match self.0.read_at(&mut buf[filled..], offset + filled as u64) {
+            match FileExt::read_at(&*self.0, &mut buf[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -34,11 +41,13 @@ impl ReadAt for RealFile {
     }
 }
 
-impl BackingFile for RealFile {
+impl WriteAt for RealFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
         self.0.write_all_at(data, offset).map_err(errno)
     }
+}
 
+impl BackingFile for RealFile {
     fn len(&self) -> Result<u64, Errno> {
         Ok(self.0.metadata().map_err(errno)?.len())
     }

@@ -47,7 +47,7 @@ pub struct Database {
     pub(super) length_asked: AtomicBool,
     pub(super) wal_ahead: WalAhead,
     /// The node stops: nothing is waited for any more.
-    leaving: AtomicBool,
+    pub(super) leaving: AtomicBool,
     /// Where files without names can be made.
     pub(super) scratch_dir: PathBuf,
     /// The whole database is read and compared after each transaction.
@@ -147,6 +147,11 @@ impl Database {
         Ok(())
     }
 
+    /// Lets transactions be committed here for longer, if they may be at all.
+    pub fn extend_authority(&self, longer: Authority) {
+        self.driver().database_mut().extend_authority(longer);
+    }
+
     /// Commits the pages that a LiteFS primary left out, for this node is to send whole databases from now on.
     fn repair(&self) -> Result<(), Errno> {
         let mut driver = self.driver();
@@ -243,10 +248,6 @@ impl Database {
     /// next start applies it.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Takes note that the log writer is about to look.

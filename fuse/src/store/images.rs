@@ -3,17 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use litefs_core::{File, NodeId, PageSize};
+use litefs_core::{File, NodeId};
 
 use super::clock::now;
 use super::database::Database;
 use super::real_disk::os_error;
 use super::scratch::scratch_file;
-use super::snapshot::{ExportReader, Image, KeptPages, SnapshotReader};
+use super::snapshot::{ExportReader, Image, SnapshotReader};
 use crate::DatabaseFiles;
+use crate::apply::RealFile;
 
 /// How long a snapshot waits for a transaction in rollback mode to end.
 const IMAGE_WAIT: Duration = Duration::from_secs(5);
@@ -82,23 +82,10 @@ impl Database {
             std::thread::sleep(Duration::from_millis(2));
             driver = self.driver();
         }
-        let database = driver.database();
-        let page_size = database.page_size().unwrap_or(PageSize::MIN);
-        let scratch = scratch_file(&self.scratch_dir)?;
-        let file = self.disk.existing(File::Database).map_err(os_error)?;
-        let stand_in = scratch.try_clone()?;
-        let kept = Arc::new(KeptPages::new(scratch, database.page_count(), page_size));
-        let image = Image {
-            position: driver.position(),
-            page_size,
-            sums: database.sums().clone(),
-            frames: database.wal_frames().collect(),
-            // A dropped database has no pages, so nothing is read from what stands in for it.
-            database: file.unwrap_or_else(|| Arc::new(stand_in)),
-            wal: self.disk.existing(File::Wal).map_err(os_error)?,
-            kept: Arc::clone(&kept),
-        };
-        driver.add_preserver(kept);
-        Ok(image)
+        let scratch = scratch_file(&self.scratch_dir).map(RealFile::new)?;
+        let existing =
+            |file| self.disk.existing(file).map(|found| found.map(RealFile::from)).map_err(os_error);
+        let (database, wal) = (existing(File::Database)?, existing(File::Wal)?);
+        Image::take(&mut driver, database, wal, scratch).map_err(os_error)
     }
 }

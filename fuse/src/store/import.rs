@@ -4,19 +4,17 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use litefs_core::apply::ApplyError;
+use litefs_core::apply::{ApplyError, ReceiveError};
 use litefs_core::database::{Authority, Request};
 use litefs_core::sqlite::header::DatabaseHeader;
-use litefs_core::{
-    Checksum, DatabaseName, Errno, File, PageNumber, PageSize, PageSums, Position, ReadAt, ltx,
-};
+use litefs_core::{Checksum, DatabaseName, Errno, File, PageNumber, PageSize, PageSums, Position, ltx};
 
 use super::database::Database;
 use super::ltx_file::inspect;
-use super::receive::ReceiveError;
 use super::scratch::scratch_file;
 use super::{Store, clock, lock};
 use crate::DatabaseFiles;
+use crate::apply::RealFile;
 
 /// How long an import waits for programs that are writing.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -174,7 +172,7 @@ impl Database {
         let replaced = (|| {
             let counters = self.header_counters()?;
             let len = staged.encode(&ltx, self.position(), counters, compressed, node_id)?;
-            let ltx = LocalFile(ltx);
+            let ltx = RealFile::new(ltx);
             Ok(self.receive(&inspect(&ltx, len)?, &ltx, len)?)
         })();
         self.release()?;
@@ -191,14 +189,5 @@ impl Database {
         image.read_exact(&mut head)?;
         let header = DatabaseHeader::decode(&head)?;
         Ok(Some((header.change_counter, header.schema_cookie)))
-    }
-}
-
-/// A file on the local disk.
-struct LocalFile(fs::File);
-
-impl ReadAt for LocalFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.read_at(buf, offset).map_err(|error| super::real_disk::errno(&error))
     }
 }

@@ -29,20 +29,20 @@ pub use counts::Counts;
 pub use data_dir::{DataDir, DataDirError};
 pub use database::{Database, LtxRange};
 pub use import::ImportError;
+pub use litefs_core::apply::ReceiveError;
 pub use log_writer::Watcher;
 pub use published::Facts;
 pub use real_disk::RealDisk;
-pub use receive::ReceiveError;
 pub use role::RoleCell;
 pub use scratch::scratch_file;
 pub use snapshot::{ExportReader, SnapshotReader};
 pub use takeover::TakeoverError;
 
 use database::SEGMENT_LEN_MAX;
-use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::database::{Authority, Options, Request};
 use litefs_core::drive::{OpenError, Recovered};
 use litefs_core::log::Retention;
-use litefs_core::{DatabaseName, Errno, File, NodeId};
+use litefs_core::{DatabaseName, Errno, File, NodeId, Planted};
 use log_writer::{Doorbell, LogWriter, Registry};
 use takeover::{TakenOver, take_over};
 
@@ -132,7 +132,7 @@ impl Store {
             node_id: options.node_id,
             compress: options.compress,
             backlog_max: BACKLOG_MAX,
-            faults: Faults::default(),
+            planted: Planted::default(),
         };
         let store = Arc::new(Self {
             local_dir: data_dir.local_dir(),
@@ -249,6 +249,15 @@ impl Store {
         }
         *current = authority;
         Ok(())
+    }
+
+    /// Lets transactions be committed on this node for longer, if they may be at all.
+    pub fn extend_authority(&self, longer: Authority) {
+        let mut current = lock(&self.authority);
+        *current = current.extended_to(longer);
+        for database in self.all() {
+            database.extend_authority(longer);
+        }
     }
 
     /// The database of this name.

@@ -1,36 +1,19 @@
 //! Transactions from elsewhere.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use litefs_core::apply::{ApplyError, Change};
-use litefs_core::database::{Admission, Received, StopReason};
-use litefs_core::{Errno, Position, ReadAt};
+use litefs_core::apply::{self, ApplyError, ReceiveError, SharedDriver};
+use litefs_core::database::Received;
+use litefs_core::drive::Driver;
+use litefs_core::{Disk, Errno, File, Position, ReadAt};
 
 use super::clock::now;
 use super::database::Database;
 use super::lock;
-use super::ltx_file::LtxPages;
+use super::real_disk::RealDisk;
 use crate::DatabaseFiles;
-
-/// How long to wait before a full disk is tried again.
-const SPACE_WAIT: Duration = Duration::from_secs(1);
-
-/// How long a received transaction waits for programs that are in the way, before it is tried again.
-const APPLY_WAIT: Duration = Duration::from_secs(5);
-
-/// Why a received transaction could not be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
-    /// It does not fit the database, or the log could not take it.
-    #[error(transparent)]
-    Refused(#[from] litefs_core::database::ApplyError),
-    /// It is in the log, and its pages could not be written; they are at the next try or start.
-    #[error("cannot apply the transaction: {0}")]
-    Apply(#[from] ApplyError),
-    /// There is no mount yet.
-    #[error("the mount is not ready")]
-    NotReady,
-}
 
 impl Database {
     /// Keeps programs from writing until [`Self::release`].
@@ -66,46 +49,42 @@ impl Database {
         len: u64,
     ) -> Result<Position, ReceiveError> {
         let mut applier = lock(&self.applier);
-        {
-            let mut driver = self.driver();
-            if driver.receive(received, file, len)? == Admission::Old {
-                return Ok(driver.position());
+        apply::receive(self, applier.as_mut(), received, file, len)
+    }
+}
+
+impl SharedDriver for Database {
+    type Disk = Arc<RealDisk>;
+
+    fn with_driver<T>(&self, work: impl FnOnce(&mut Driver<Self::Disk>) -> T) -> Result<T, Errno> {
+        Ok(work(&mut self.driver()))
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    fn waits(&self, reason: &ApplyError, waited: Duration) {
+        let name = self.name();
+        match reason {
+            ApplyError::Busy(lock) => {
+                tracing::warn!(%name, %lock, ?waited, "a received transaction waits for a program");
             }
+            error => tracing::error!(%name, ?waited, "a received transaction waits for space: {error}"),
         }
-        let applier = applier.as_mut().ok_or(ReceiveError::NotReady)?;
-        let started = Instant::now();
-        let applied = loop {
-            let mut pages = LtxPages::new(file, len);
-            let change = Change {
-                page_size: received.header.page_size,
-                commit: received.header.commit,
-                pages: &mut pages,
-                journal_mode: received.journal_mode.unwrap_or_else(|| self.published.get().journal_mode),
-                snapshot: received.header.is_snapshot(),
-            };
-            match applier.apply(change, APPLY_WAIT) {
-                Ok(applied) => break applied,
-                // It is in the log: there is no way back, only waiting for whoever is in the way, or for space.
-                Err(ApplyError::Busy(lock)) if !self.is_leaving() => {
-                    let name = self.name();
-                    tracing::warn!(%name, %lock, waited = ?started.elapsed(), "a received transaction waits for a program");
-                }
-                Err(error) if error.is_for_want_of_space() && !self.is_leaving() => {
-                    let name = self.name();
-                    tracing::error!(%name, waited = ?started.elapsed(), "a received transaction waits for space: {error}");
-                    std::thread::sleep(SPACE_WAIT);
-                }
-                Err(error) => {
-                    self.driver().database_mut().stop(StopReason::Unapplied(Errno::EIO));
-                    return Err(error.into());
-                }
-            }
-        };
-        let mut driver = self.driver();
-        driver.applied(received, applied).map_err(litefs_core::database::ApplyError::from)?;
+    }
+
+    fn received(&self, driver: &Driver<Self::Disk>, received: &Received) {
         self.counters.received(now().wall_ms - received.header.timestamp_ms);
-        self.publish(&driver);
+        self.publish(driver);
         self.ring();
-        Ok(driver.position())
+    }
+
+    fn sync_log(&self) {
+        self.sync_log();
+    }
+
+    fn sync_database(&self) -> Result<(), Errno> {
+        self.disk.sync(File::Database)
     }
 }

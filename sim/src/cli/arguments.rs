@@ -51,7 +51,7 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct SceneOption {
-    /// What the seeds are seeds of: a cluster, one machine that nobody follows, or SQLite alone on the simulated disk.
+    /// What the seeds are seeds of: a cluster, one machine that nobody follows, the same with aimed faults, or SQLite alone on the simulated disk.
     #[arg(
         long,
         default_value = "cluster",

@@ -45,6 +45,9 @@ pub(crate) struct Client {
 
 const DATABASE: &str = "a.db";
 
+/// What is added to the number of a program that is started again.
+const NEXT_PROCESS: u64 = 100;
+
 impl Client {
     pub(crate) fn new(
         number: u64,
@@ -59,10 +62,14 @@ impl Client {
 
     /// Works until `over`, starting again whenever its machine does.
     pub(crate) async fn live(mut self, over: Rc<Cell<bool>>) {
-        while !over.get() {
-            let process = self.process.unwrap_or_else(|| self.node.process(self.number));
+        let mut restarts = 0;
+        while !over.get() && !self.node.record.is_violated() {
+            let number = self.number + restarts;
+            let process = self.process.unwrap_or_else(|| self.node.process(number));
             if !self.node.is_alive(process) || self.node.databases().is_empty() {
                 self = self.disconnect().await;
+                // Numbers of programs that died alone are not used again.
+                restarts += NEXT_PROCESS;
                 rt::sleep(Duration::from_millis(20)).await;
                 continue;
             }
@@ -132,12 +139,15 @@ impl Client {
     fn connect(&mut self) -> Result<Connection, Error> {
         let plan = &self.plan.machine;
         let connection = Connection::open(format!("{}{DATABASE}", self.directory))?;
+        if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+            let sql =
+                format!("PRAGMA page_size = {}; PRAGMA auto_vacuum = {}", plan.page_size, plan.auto_vacuum);
+            connection.execute_batch(&sql)?;
+        }
         connection.execute_batch(&format!(
-            "PRAGMA busy_timeout = {}; PRAGMA page_size = {}; PRAGMA auto_vacuum = {}; PRAGMA temp_store = memory; \
+            "PRAGMA busy_timeout = {}; PRAGMA temp_store = memory; \
              PRAGMA cache_size = {}; PRAGMA synchronous = {}; PRAGMA wal_autocheckpoint = {}",
             self.rng.pick(&[0, 5, 50]),
-            plan.page_size,
-            plan.auto_vacuum,
             plan.cache_pages,
             plan.synchronous.sql(),
             plan.auto_checkpoint

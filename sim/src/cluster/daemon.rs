@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::followed::{Followed, Next};
 use super::lease_service::{Question, SERVICE, decode_reply, machine_of};
 use super::plan::Plan;
 use super::witness::Witness;
-use crate::network::{Connection, Stack};
+use crate::network::{Connection, Listener, Stack};
 use crate::node::{Node, Process};
 use crate::rt;
 use crate::signal::Signal;
@@ -46,6 +46,8 @@ pub(crate) struct Daemon {
     followed: RefCell<Option<(StreamId, Rc<Followed>)>>,
     /// The streams that are written.
     fed: RefCell<BTreeMap<StreamId, Rc<Connection>>>,
+    /// Those of them on which a message is on its way.
+    sending: RefCell<BTreeSet<StreamId>>,
     stopped: Cell<bool>,
     ended: Signal,
 }
@@ -79,14 +81,15 @@ impl Daemon {
             kept: RefCell::default(),
             followed: RefCell::default(),
             fed: RefCell::default(),
+            sending: RefCell::default(),
             stopped: Cell::new(false),
             ended: Signal::default(),
         });
-        stack.listen();
+        let listener = stack.listen();
         node.record.event_of(Topic::Role(Standing::Searching), format_args!("the daemon starts"));
         drop(rt::spawn(Rc::clone(&daemon).run()));
-        drop(rt::spawn(Rc::clone(&daemon).accept()));
-        drop(rt::spawn(Rc::clone(&daemon).hear_lease_service()));
+        drop(rt::spawn(Rc::clone(&daemon).accept(listener)));
+        drop(rt::spawn(Rc::clone(&daemon).hear_lease_service(listener)));
         drop(rt::spawn(Rc::clone(&daemon).keep_house()));
         daemon
     }
@@ -219,10 +222,10 @@ impl Daemon {
             }
             Effect::Discard(delivery) => drop(self.kept.borrow_mut().remove(&delivery)),
             Effect::Send { stream, frames, ltx } => drop(rt::spawn(daemon.send(stream, frames, ltx))),
-            Effect::Finish { stream, orderly } => {
+            Effect::Finish(stream) => {
                 let connection = self.fed.borrow_mut().remove(&stream);
                 let Some(connection) = connection else { return };
-                if !orderly {
+                if self.sending.borrow_mut().remove(&stream) {
                     connection.reset();
                     return;
                 }
@@ -255,9 +258,8 @@ impl Daemon {
         self.tell(Event::Lease { number, reply: LeaseReply::Failed("no answer in time".to_owned()) });
     }
 
-    async fn hear_lease_service(self: Rc<Self>) {
-        while self.is_alive() {
-            let (_, bytes) = self.stack.message().await;
+    async fn hear_lease_service(self: Rc<Self>, listener: Listener) {
+        while let Some((_, bytes)) = self.stack.message(listener).await {
             if let Some((session, number, reply)) = decode_reply(&bytes)
                 && session == self.process.generation()
             {
@@ -268,12 +270,9 @@ impl Daemon {
         }
     }
 
-    async fn accept(self: Rc<Self>) {
-        while self.is_alive() {
-            let connection = self.stack.accept().await;
-            if self.is_alive() {
-                drop(rt::spawn(Rc::clone(&self).serve(connection)));
-            }
+    async fn accept(self: Rc<Self>, listener: Listener) {
+        while let Some(connection) = self.stack.accept(listener).await {
+            drop(rt::spawn(Rc::clone(&self).serve(connection)));
         }
     }
 
@@ -304,6 +303,7 @@ impl Daemon {
 
     async fn send(self: Rc<Self>, stream: StreamId, frames: Vec<Frame>, ltx: Option<LtxToSend>) {
         let Some(connection) = self.fed.borrow().get(&stream).cloned() else { return };
+        self.sending.borrow_mut().insert(stream);
         let mut out = Vec::new();
         for frame in &frames {
             frame.encode(&mut out);
@@ -321,6 +321,9 @@ impl Daemon {
                     Frame::Ltx { database: ltx.database().clone() }.encode(&mut out);
                     encode_chunks(&bytes, &mut out);
                     encode_chunks_end(&mut out);
+                    if let Some(frame) = ltx.followed_by() {
+                        frame.encode(&mut out);
+                    }
                     sent = SentLtx::Sent(position);
                 }
             }
@@ -329,7 +332,9 @@ impl Daemon {
             let letter = if is_snapshot { Letter::Snapshot } else { Letter::Transaction };
             self.sent(connection.peer(), letter, position.txid.get(), format_args!("{position}"));
         }
-        match connection.write(&out).await {
+        let written = connection.write(&out).await;
+        self.sending.borrow_mut().remove(&stream);
+        match written {
             Ok(()) if self.fed.borrow().contains_key(&stream) => self.tell(Event::Sent { stream, ltx: sent }),
             Ok(()) => {}
             Err(_) => self.fed_ended(stream),
@@ -337,6 +342,7 @@ impl Daemon {
     }
 
     fn fed_ended(&self, stream: StreamId) {
+        self.sending.borrow_mut().remove(&stream);
         if let Some(connection) = self.fed.borrow_mut().remove(&stream) {
             connection.reset();
             self.tell(Event::Ended { stream, orderly: false });

@@ -1,13 +1,17 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use litefs_core::apply::{ApplyError, Change, Pages, PagesError};
-use litefs_core::database::{self, Admission, Authority, Received, StopReason};
-use litefs_core::ltx::{self, Item};
+use litefs_core::apply::{self, ApplyError, ReceiveError, SharedDriver};
+use litefs_core::database::{self, Authority, Received};
+use litefs_core::drive::Driver;
+use litefs_core::log::Retention;
+use litefs_core::ltx;
 use litefs_core::node::{LtxToSend, Refusal, Replaces, Role};
+use litefs_core::snapshot::{Image, SnapshotReader};
 use litefs_core::{
-    Checksum, ClusterId, DatabaseName, Disk, Errno, File, NodeId, PageNumber, Position, ReadAt, Txid, View,
+    Checksum, ClusterId, DatabaseName, Errno, File, NodeId, PageNumber, Position, ReadAt, Txid, View, WriteAt,
 };
 
 use super::daemon::node_id;
@@ -18,15 +22,12 @@ use crate::database_disk::DatabaseDisk;
 use crate::engine::Task;
 use crate::machine_disk::Path;
 use crate::node::{DiskChange, Node, Process};
+use crate::system::{SimFile, SimSystem};
 use crate::topic::Topic;
 use crate::trace::fingerprint;
 
-/// How long a received transaction waits for programs that are in the way, before it is tried again.
-const APPLY_WAIT: Duration = Duration::from_secs(1);
-/// How long to wait before a full disk is tried again.
-const SPACE_WAIT: Duration = Duration::from_millis(100);
-/// How long publishing for a writer that died waits for one that lives.
-const IN_DOUBT_WAIT: Duration = Duration::from_millis(250);
+/// Bytes of a snapshot that are read at a time.
+const SNAPSHOT_PIECE: usize = 8 << 10;
 /// How long a snapshot waits for a transaction in rollback mode to end.
 const IMAGE_WAIT: Duration = Duration::from_secs(2);
 /// The file that remembers the cluster.
@@ -39,13 +40,20 @@ pub(crate) struct Databases {
     daemon: Process,
     number: u8,
     compress: bool,
+    retention: Option<Retention>,
 }
 
 impl Databases {
     /// Those that are open on `node`.
     pub(crate) fn new(node: &Rc<Node>, plan: &Rc<Plan>) -> Self {
         let number = node.record.machine();
-        Self { node: Rc::clone(node), daemon: node.daemon(), number, compress: plan.machine.compress }
+        Self {
+            node: Rc::clone(node),
+            daemon: node.daemon(),
+            number,
+            compress: plan.machine.compress,
+            retention: plan.retention,
+        }
     }
 
     /// How the machine is named in the LTX files it creates.
@@ -169,63 +177,23 @@ impl Databases {
         received: &Received,
         bytes: &[u8],
     ) -> Result<Position, Refusal> {
-        let (node, daemon) = (&self.node, self.daemon);
-        let file = InMemory(bytes);
-        let outcome = database.with_applier(node, daemon, |applier| {
-            let admitted = database.with_engine(node, daemon, |engine| {
-                let admission = engine.driver_mut().receive(received, &file, bytes.len() as u64);
-                (admission, engine.driver().position(), engine.driver().database().journal_mode())
-            });
-            let journal_mode = match admitted.map_err(|_| Refusal::Storage)? {
-                (Ok(Admission::Old), position, _) => return Ok(position),
-                (Ok(Admission::Next | Admission::Snapshot), _, journal_mode) => journal_mode,
-                (Err(error), _, _) => {
-                    node.record.event_of(Topic::Note, format_args!("{} refuses: {error}", database.name()));
-                    return Err(match error {
-                        database::ApplyError::NotNext { .. } => Refusal::Position,
-                        database::ApplyError::Checksum { .. } => Refusal::NeedsSnapshot,
-                        _ => Refusal::Storage,
-                    });
-                }
-            };
-            let applied = loop {
-                let mut pages =
-                    InLtx { reader: ltx::Reader::new(&file, 0..bytes.len() as u64), page: Vec::new() };
-                let change = Change {
-                    page_size: received.header.page_size,
-                    commit: received.header.commit,
-                    pages: &mut pages,
-                    journal_mode: received.journal_mode.unwrap_or(journal_mode),
-                    snapshot: received.header.is_snapshot(),
-                };
-                match applier.apply(change, APPLY_WAIT) {
-                    Ok(applied) => break applied,
-                    Err(ApplyError::Busy(lock)) if node.is_alive(daemon) => {
-                        node.record.event(format_args!("{} waits to apply: {lock}", database.name()));
-                        node.record.probe("transaction waits for a program");
-                    }
-                    Err(error) if error.is_for_want_of_space() && node.is_alive(daemon) => {
-                        node.record.probe("transaction waits for space");
-                        coroutine::pause(SPACE_WAIT);
-                    }
-                    Err(error) => {
-                        node.record
-                            .event_of(Topic::Note, format_args!("{} cannot apply: {error}", database.name()));
-                        let stop = database.with_engine(node, daemon, |engine| {
-                            engine.driver_mut().database_mut().stop(StopReason::Unapplied(Errno::EIO));
-                        });
-                        stop.map_err(|_| Refusal::Storage)?;
-                        return Err(Refusal::Storage);
-                    }
-                }
-            };
-            let done = database.with_engine(node, daemon, |engine| {
-                let done = engine.driver_mut().applied(received, applied);
-                done.map(|()| engine.driver().position())
-            });
-            done.map_err(|_| Refusal::Storage)?.map_err(|_| Refusal::Storage)
+        let (file, len) = (InMemory(bytes), bytes.len() as u64);
+        let served = self.served(database);
+        let outcome = database.with_applier(&self.node, self.daemon, |applier| {
+            apply::receive(&served, Some(applier), received, &file, len)
         });
-        outcome.map_err(|_| Refusal::Storage)?
+        outcome.map_err(|_| Refusal::Storage)?.map_err(|error| {
+            self.node.record.event_of(Topic::Note, format_args!("{} refuses: {error}", database.name()));
+            match error {
+                ReceiveError::Refused(database::ApplyError::NotNext { .. }) => Refusal::Position,
+                ReceiveError::Refused(database::ApplyError::Checksum { .. }) => Refusal::NeedsSnapshot,
+                _ => Refusal::Storage,
+            }
+        })
+    }
+
+    fn served(&self, database: &Rc<Database>) -> Served {
+        Served { node: Rc::clone(&self.node), daemon: self.daemon, database: Rc::clone(database) }
     }
 
     /// What is to be sent, and where it leads; `None` if the log does not have it.
@@ -265,49 +233,49 @@ impl Databases {
 
     fn snapshot(&self, database: &Rc<Database>) -> Result<(Position, Vec<u8>), Errno> {
         self.node.record.probe("snapshot sent");
-        let began = self.node.now().monotonic_ns;
+        let image = self.image(database)?;
+        let timestamp_ms = self.node.now().wall_ms;
+        let reader = SnapshotReader::new(image, self.compress, self.node_id(), timestamp_ms);
+        let mut reader = reader.map_err(|_| Errno::EIO)?;
+        let (mut bytes, mut piece) = (Vec::new(), vec![0; SNAPSHOT_PIECE]);
         loop {
-            let made = database.with_engine(&self.node, self.daemon, |engine| {
-                let driver = engine.driver();
-                // Pages of an open transaction in rollback mode are in the database file already.
-                (!driver.database().is_dirty()).then(|| self.encode(driver))
+            let read = reader.read(&mut piece).map_err(|error| {
+                self.node.record.event(format_args!("{} snapshot: {error}", database.name()));
+                Errno::EIO
             })?;
-            match made {
-                Some(made) => return made,
-                None if self.node.now().monotonic_ns - began > nanos(IMAGE_WAIT) => return Err(Errno::EBUSY),
-                None => drop(coroutine::pause(Duration::from_millis(2))),
+            if read == 0 {
+                return Ok((reader.position(), bytes));
             }
+            bytes.extend_from_slice(&piece[..read]);
         }
     }
 
-    fn encode(
-        &self,
-        driver: &litefs_core::drive::Driver<DatabaseDisk>,
-    ) -> Result<(Position, Vec<u8>), Errno> {
-        let (database, position) = (driver.database(), driver.position());
-        let page_size = database.page_size().unwrap_or(litefs_core::PageSize::MIN);
-        let header = ltx::Header {
-            compressed: self.compress,
-            page_size,
-            commit: database.page_count(),
-            min_txid: Txid::new(1),
-            max_txid: position.txid,
-            timestamp_ms: self.node.now().wall_ms,
-            pre_apply: Checksum::ZERO,
-            wal_offset: 0,
-            wal_size: 0,
-            wal_salt: [0, 0],
-            node_id: self.node_id(),
-        };
-        let mut encoder = ltx::Encoder::new(header).map_err(|_| Errno::EIO)?;
-        let mut content = vec![0; page_size.bytes()];
-        let pages = (1..=database.page_count()).filter_map(PageNumber::new);
-        for page in pages.filter(|page| *page != page_size.lock_page()) {
-            database.source(page).read(driver.disk(), page_size, page, &mut content)?;
-            encoder.page(page, &content).map_err(|_| Errno::EIO)?;
+    /// The database as it is at the next moment at which nobody is in the middle of something.
+    fn image(&self, database: &Rc<Database>) -> Result<Image<SimFile, Memory>, Errno> {
+        let (node, daemon) = (&self.node, self.daemon);
+        let system = SimSystem::new(node, database);
+        let began = node.now().monotonic_ns;
+        loop {
+            // While a transaction is being applied, its pages are neither those before nor those after it.
+            let image = database.with_idle_applier(node, daemon, |_| {
+                database.with_engine(node, daemon, |engine| {
+                    let driver = engine.driver_mut();
+                    // Pages of an open transaction in rollback mode are in the database file already.
+                    if driver.database().is_dirty() {
+                        return None;
+                    }
+                    let (file, wal) = (system.existing(File::Database), system.existing(File::Wal));
+                    Some(Image::take(driver, file, wal, Memory::default()))
+                })
+            });
+            match image {
+                Some(Ok(Some(image))) => return image,
+                Some(Err(errno)) => return Err(errno),
+                _ if node.now().monotonic_ns - began > nanos(IMAGE_WAIT) => return Err(Errno::EBUSY),
+                _ if !node.is_alive(daemon) => return Err(Errno::EIO),
+                _ => drop(coroutine::pause(Duration::from_millis(2))),
+            }
         }
-        encoder.finish(database.sums().total()).map_err(|_| Errno::EIO)?;
-        Ok((position, std::mem::take(encoder.output())))
     }
 
     /// Some of what the daemon does on its own.
@@ -329,35 +297,29 @@ impl Databases {
         if task != Task::Save {
             return database.with_engine(node, daemon, |engine| engine.work(task))?;
         }
+        let served = self.served(database);
         // A transaction that waits for a program can wait long: nobody waits for it here.
-        let kept = database
-            .with_idle_applier(node, daemon, |applier| applier.checkpoint().and_then(|_| applier.sync()));
-        match kept {
-            None => return Ok(()),
-            Some(Err(error)) => node.record.event(format_args!("{} checkpoint: {error}", database.name())),
-            Some(Ok(())) => {}
+        let kept = database.with_idle_applier(node, daemon, |applier| {
+            apply::keep_house(&served, Some(applier), self.retention, node.now().wall_ms)
+        });
+        if let Some(kept) = kept {
+            node.record.event(format_args!("{} {kept:?}", database.name()));
         }
-        database.with_engine(node, daemon, |engine| {
-            let driver = engine.driver_mut();
-            let gone = matches!(driver.disk().len(File::Wal), Ok(None | Some(0)));
-            if driver.database().wal_end().is_some() && driver.database().is_read_only() && gone {
-                // The applier was the last to use it.
-                driver.database_mut().wal_given_up();
-            }
-            driver.save()
-        })?
+        Ok(())
     }
 
     fn publish_in_doubt(&self, database: &Rc<Database>) -> Result<(), Errno> {
         let (node, daemon) = (&self.node, self.daemon);
-        let doubted = database.with_engine(node, daemon, |engine| {
-            let doubted = engine.take_in_doubt();
-            engine.driver().database().wal_end().filter(|_| doubted)
-        })?;
-        let Some((salt, end)) = doubted else { return Ok(()) };
-        node.record.probe("transaction in doubt published");
+        let look = node.draw(|rng| rng.percent(20));
+        let in_doubt =
+            database.with_engine(node, daemon, |engine| engine.driver_mut().take_in_doubt(look))?;
+        let Some(in_doubt) = in_doubt else { return Ok(()) };
+        let served = self.served(database);
         let published = database
-            .with_applier(node, daemon, |applier| applier.publish_in_doubt(salt, end, IN_DOUBT_WAIT))?;
+            .with_applier(node, daemon, |applier| apply::publish_in_doubt(&served, applier, in_doubt))?;
+        if let Ok(true) = published {
+            node.record.probe("transaction in doubt published");
+        }
         node.record.event(format_args!("{} in doubt: {published:?}", database.name()));
         Ok(())
     }
@@ -400,22 +362,66 @@ impl ReadAt for InMemory<'_> {
     }
 }
 
-/// The pages of an LTX file.
-struct InLtx<'a> {
-    reader: ltx::Reader<&'a InMemory<'a>>,
-    page: Vec<u8>,
+/// A file of the daemon alone.
+#[derive(Debug, Default)]
+struct Memory(Mutex<Vec<u8>>);
+
+impl ReadAt for Memory {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        InMemory(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).read_at(offset, buf)
+    }
 }
 
-impl Pages for InLtx<'_> {
-    fn next_page(&mut self) -> Result<Option<(PageNumber, &[u8])>, PagesError> {
-        while let Some(item) = self.reader.next()? {
-            if let Item::Page { number, data } = item {
-                self.page.clear();
-                self.page.extend_from_slice(data);
-                return Ok(Some((number, &self.page)));
-            }
+impl WriteAt for Memory {
+    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = usize::try_from(offset).map_err(|_| Errno::ENOSPC)?;
+        let end = from + data.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
         }
-        Ok(None)
+        bytes[from..end].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+/// A database, as what applies to it reaches its driver.
+struct Served {
+    node: Rc<Node>,
+    daemon: Process,
+    database: Rc<Database>,
+}
+
+impl SharedDriver for Served {
+    type Disk = DatabaseDisk;
+
+    fn with_driver<T>(&self, work: impl FnOnce(&mut Driver<DatabaseDisk>) -> T) -> Result<T, Errno> {
+        self.database.with_engine(&self.node, self.daemon, |engine| work(engine.driver_mut()))
+    }
+
+    fn is_leaving(&self) -> bool {
+        !self.node.is_alive(self.daemon)
+    }
+
+    fn waits(&self, reason: &ApplyError, waited: Duration) {
+        let name = self.database.name();
+        self.node.record.event(format_args!("{name} waits to apply since {waited:?}: {reason}"));
+        self.node.record.probe(if reason.is_for_want_of_space() {
+            "transaction waits for space"
+        } else {
+            "transaction waits for a program"
+        });
+    }
+
+    fn received(&self, _driver: &Driver<DatabaseDisk>, _received: &Received) {}
+
+    fn sync_log(&self) {
+        // What it came to is seen from the state of the database.
+        let _: Result<Result<(), Errno>, Errno> = self.with_driver(Driver::sync_log);
+    }
+
+    fn sync_database(&self) -> Result<(), Errno> {
+        self.node.change(self.daemon, &self.database.path(File::Database), DiskChange::Sync)
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) struct Ledger {
     /// By database and number.
     links: BTreeMap<(&'static str, i64), Link>,
     tried: u64,
+    acknowledged: u64,
 }
 
 /// One transaction of a program.
@@ -58,6 +59,7 @@ impl Ledger {
 
     /// A program was told what became of its transaction.
     pub(crate) fn end(&mut self, database: &'static str, number: i64, outcome: Outcome) {
+        self.acknowledged += u64::from(matches!(outcome, Outcome::Committed | Outcome::Durable));
         if let Some(link) = self.links.get_mut(&(database, number)) {
             link.outcome = outcome;
         }
@@ -109,6 +111,11 @@ impl Ledger {
             .filter(|((name, number), link)| *name == database && told(link) && !kept.contains(number))
             .map(|(_, link)| *link)
             .collect()
+    }
+
+    /// The number of transactions whose programs were told that they are committed.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// The number of transactions that programs tried.

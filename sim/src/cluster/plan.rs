@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use litefs_core::log::Retention;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Crash, JournalMode, Plan as MachinePlan, UnderTest};
@@ -32,6 +33,9 @@ pub struct Plan {
     pub duplicate_percent: u64,
     /// Most bytes in a segment of a connection.
     pub segment_max: usize,
+    /// What the logs keep; `None` keeps all.
+    #[serde(with = "crate::retention_text")]
+    pub retention: Option<Retention>,
     /// Programs on each machine.
     pub clients: u64,
     /// How long things go wrong.
@@ -164,6 +168,7 @@ impl Plan {
         machine.lives.clear();
         // A statement takes virtual time only where it pauses, and one that pauses often is slow for everybody.
         machine.pause_percent = machine.pause_percent.min(2);
+        machine.readable_wal_index = true;
         let mut rng = part("cluster");
         let machines = rng.pick(&[3, 3, 3, 3, 4, 5]);
         if rng.percent(50) {
@@ -185,12 +190,19 @@ impl Plan {
             loss_percent: if bad { network.pick(&[0, 1, 5]) } else { 0 },
             latency_max_ms: if bad { network.pick(&[5, 20, 100]) } else { 3 },
             duplicate_percent: if bad { network.pick(&[0, 10]) } else { 0 },
-            segment_max: if bad { network.pick(&[100, 1400, 16_000]) } else { 16_000 },
+            segment_max: if bad { network.pick(&[300, 1400, 16_000]) } else { 16_000 },
+            retention: draw_retention(&mut part("retention")),
             clients: part("clients").between(1, 3),
             duration,
             faults: draw_faults(&mut part("faults"), machines, ttl, duration),
         }
     }
+}
+
+fn draw_retention(rng: &mut Rng) -> Option<Retention> {
+    let age_ms = rng.pick(&[None, Some(0), Some(500), Some(3000)]);
+    let size = rng.pick(&[None, None, Some(20_000)]);
+    (age_ms.is_some() || size.is_some()).then_some(Retention { age_ms, size })
 }
 
 fn draw_drift(rng: &mut Rng) -> i64 {

@@ -3,7 +3,7 @@ use core::cell::RefCell;
 use core::time::Duration;
 
 use super::Memory;
-use super::memory::MemoryLocks;
+use super::memory_locks::MemoryLocks;
 use crate::File;
 use crate::apply::database_lock::DatabaseLock;
 use crate::apply::deadline::Deadline;

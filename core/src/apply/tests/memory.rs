@@ -8,11 +8,10 @@ use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 
-use crate::apply::{
-    BackingFile, Clock, FileIdentity, FileLocks, IndexBytes, LockKind, LockRange, System, Trouble,
-};
+use super::memory_locks::{HeldRange, MemoryLocks};
+use crate::apply::{BackingFile, Clock, FileIdentity, IndexBytes, System, Trouble};
 use crate::sqlite::wal_index::BLOCK_BYTES;
-use crate::{Errno, File, ReadAt};
+use crate::{Disk, Errno, File, ReadAt, View, WriteAt};
 
 /// The files of one database in memory. Copies are the same files.
 #[derive(Clone, Default)]
@@ -23,23 +22,19 @@ struct Shared {
     files: RefCell<BTreeMap<File, Rc<Content>>>,
     next_number: Cell<u64>,
     elapsed: Cell<Duration>,
-    while_waiting: RefCell<Option<Box<dyn FnOnce()>>>,
+    script: RefCell<Option<Script>>,
     troubles: RefCell<Vec<String>>,
 }
 
+/// What happens while somebody waits, and when at the earliest.
+type Script = (Duration, Box<dyn FnOnce()>);
+
 /// A file, whatever its name is.
 #[derive(Debug, Default)]
-struct Content {
+pub(super) struct Content {
     number: u64,
     bytes: RefCell<Vec<u8>>,
-    locks: RefCell<Vec<HeldRange>>,
-}
-
-#[derive(Clone, Debug)]
-struct HeldRange {
-    holder: u64,
-    range: Range<u64>,
-    kind: LockKind,
+    pub(super) locks: RefCell<Vec<HeldRange>>,
 }
 
 impl fmt::Debug for Memory {
@@ -51,7 +46,12 @@ impl fmt::Debug for Memory {
 impl Memory {
     /// Has this done once, when somebody waits next.
     pub(in crate::apply) fn while_waiting(&self, script: impl FnOnce() + 'static) {
-        *self.0.while_waiting.borrow_mut() = Some(Box::new(script));
+        self.while_waiting_at(Duration::ZERO, script);
+    }
+
+    /// As `while_waiting`, at the earliest when that much time has passed since the start.
+    pub(in crate::apply) fn while_waiting_at(&self, elapsed: Duration, script: impl FnOnce() + 'static) {
+        *self.0.script.borrow_mut() = Some((elapsed, Box::new(script)));
     }
 
     /// Puts a new file in the place of the one that has the name.
@@ -80,6 +80,13 @@ impl Memory {
         self.0.next_number.get()
     }
 
+    fn find_or_put(&self, file: File) -> MemoryFile {
+        if self.find(file).is_err() {
+            self.put(file, b"");
+        }
+        MemoryFile(self.find(file).unwrap())
+    }
+
     fn find(&self, file: File) -> Result<Rc<Content>, Errno> {
         self.0.files.borrow().get(&file).cloned().ok_or(Errno::ENOENT)
     }
@@ -92,8 +99,8 @@ impl Clock for Memory {
 
     fn sleep(&self, duration: Duration) {
         self.0.elapsed.set(self.0.elapsed.get() + duration);
-        let script = self.0.while_waiting.take();
-        if let Some(script) = script {
+        let due = self.0.script.borrow_mut().take_if(|(from, _)| *from <= self.elapsed());
+        if let Some((_, script)) = due {
             script();
         }
     }
@@ -145,6 +152,10 @@ impl System for Memory {
         self.open_backing(File::Shm)?.set_len(len)
     }
 
+    fn sync_log(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
     fn store(&self, _file: File, _offset: u64, _bytes: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
@@ -174,64 +185,46 @@ impl System for Memory {
     }
 }
 
-/// An open file, as the holder of locks.
-#[derive(Debug)]
-pub(in crate::apply) struct MemoryLocks {
-    content: Rc<Content>,
-    holder: u64,
-}
+impl View for Memory {
+    fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.bytes(file).read_at(offset, buf)
+    }
 
-impl MemoryLocks {
-    fn conflicts(&self, range: &Range<u64>, kind: LockKind) -> bool {
-        self.content.locks.borrow().iter().any(|held| {
-            held.holder != self.holder
-                && held.range.start < range.end
-                && range.start < held.range.end
-                && (kind == LockKind::Write || held.kind == LockKind::Write)
-        })
+    fn len(&self, file: File) -> Result<Option<u64>, Errno> {
+        self.backing_len(file)
+    }
+
+    fn segments(&self) -> Result<Vec<u64>, Errno> {
+        let number_of = |file: &File| if let File::Segment(number) = file { Some(*number) } else { None };
+        Ok(self.0.files.borrow().keys().filter_map(number_of).collect())
     }
 }
 
-impl FileLocks for MemoryLocks {
-    fn try_lock(&self, range: LockRange, kind: LockKind) -> Result<bool, Errno> {
-        let bytes = range.start..range.start + range.len;
-        if self.conflicts(&bytes, kind) {
-            return Ok(false);
-        }
-        self.unlock(range)?;
-        self.content.locks.borrow_mut().push(HeldRange { holder: self.holder, range: bytes, kind });
-        Ok(true)
+impl Disk for Memory {
+    fn write_at(&self, file: File, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        self.find_or_put(file).write_at(offset, data)
     }
 
-    fn unlock(&self, range: LockRange) -> Result<(), Errno> {
-        let end = range.start + range.len;
-        let mut locks = self.content.locks.borrow_mut();
-        for held in core::mem::take(&mut *locks) {
-            if held.holder != self.holder {
-                locks.push(held);
-                continue;
-            }
-            let before = held.range.start..held.range.end.min(range.start);
-            let after = held.range.start.max(end)..held.range.end;
-            for range in [before, after].into_iter().filter(|range| !range.is_empty()) {
-                locks.push(HeldRange { range, ..held });
-            }
-        }
+    fn set_len(&self, file: File, len: u64) -> Result<(), Errno> {
+        self.find_or_put(file).set_len(len)
+    }
+
+    fn sync(&self, _file: File) -> Result<(), Errno> {
         Ok(())
     }
 
-    fn release(&self, range: LockRange) {
-        self.unlock(range).unwrap();
+    fn remove(&self, file: File) -> Result<(), Errno> {
+        self.remove_backing(file).map(drop)
     }
 
-    fn is_locked_by_others(&self, range: LockRange) -> Result<bool, Errno> {
-        Ok(self.conflicts(&(range.start..range.start + range.len), LockKind::Write))
+    fn rename(&self, from: File, to: File) -> Result<(), Errno> {
+        let content = self.0.files.borrow_mut().remove(&from).ok_or(Errno::ENOENT)?;
+        self.0.files.borrow_mut().insert(to, content);
+        Ok(())
     }
-}
 
-impl Drop for MemoryLocks {
-    fn drop(&mut self) {
-        self.content.locks.borrow_mut().retain(|held| held.holder != self.holder);
+    fn sync_directory(&self) -> Result<(), Errno> {
+        Ok(())
     }
 }
 
@@ -245,7 +238,7 @@ impl ReadAt for MemoryFile {
     }
 }
 
-impl BackingFile for MemoryFile {
+impl WriteAt for MemoryFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
         let mut bytes = self.0.bytes.borrow_mut();
         let start = offset as usize;
@@ -254,7 +247,9 @@ impl BackingFile for MemoryFile {
         bytes[start..start + data.len()].copy_from_slice(data);
         Ok(())
     }
+}
 
+impl BackingFile for MemoryFile {
     fn len(&self) -> Result<u64, Errno> {
         Ok(self.0.bytes.borrow().len() as u64)
     }

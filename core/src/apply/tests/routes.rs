@@ -1,42 +1,17 @@
 //! Which way a transaction takes, and what is left of the locks.
 
 use alloc::string::ToString;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::Memory;
-use super::memory::MemoryLocks;
-use crate::apply::{Applier, ApplyError, Change, FileLocks, Lock, LockKind, LockRange};
+use super::*;
+use crate::apply::{Applier, ApplyError, Change, Lock};
 use crate::database::{Applied, JournalMode};
-use crate::sqlite::lock::{
-    CHECKPOINT_BYTE, DMS_BYTE, PENDING_BYTE, READ_BYTES, SHARED_FIRST, SHARED_LEN, WRITE_BYTE,
-};
+use crate::sqlite::lock::{CHECKPOINT_BYTE, PENDING_BYTE, READ_BYTES, WRITE_BYTE};
 use crate::sqlite::wal_index::{self, BLOCK_BYTES, Header};
-use crate::{File, PageNumber, PageSize};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const SHARED: LockRange = LockRange::new(SHARED_FIRST, SHARED_LEN);
 /// All that SQLite locks in the database file.
 const ALL: LockRange = LockRange::new(PENDING_BYTE, SHARED_FIRST + SHARED_LEN - PENDING_BYTE);
-
-/// A database of two pages in WAL mode whose second page is full of `byte`.
-fn pages(byte: u8) -> Vec<(PageNumber, Vec<u8>)> {
-    let mut first = vec![0; PageSize::MIN.bytes()];
-    first[..16].copy_from_slice(b"SQLite format 3\0");
-    first[16..20].copy_from_slice(&[2, 0, 2, 2]);
-    first[24..28].copy_from_slice(&u32::from(byte).to_be_bytes());
-    let second = vec![byte; PageSize::MIN.bytes()];
-    [first, second]
-        .into_iter()
-        .zip(1..)
-        .map(|(content, page)| (PageNumber::new(page).unwrap(), content))
-        .collect()
-}
-
-fn image(byte: u8) -> Vec<u8> {
-    pages(byte).into_iter().flat_map(|(_, content)| content).collect()
-}
 
 fn apply(applier: &mut Applier<Memory>, byte: u8, wait: Duration) -> Result<Applied, ApplyError> {
     let pages = pages(byte);
@@ -48,19 +23,6 @@ fn apply(applier: &mut Applier<Memory>, byte: u8, wait: Duration) -> Result<Appl
         snapshot: false,
     };
     applier.apply(change, wait)
-}
-
-/// The locks of a program that has read the database and is in no transaction.
-fn connect(memory: &Memory) -> (MemoryLocks, MemoryLocks) {
-    for file in [File::Wal, File::Shm] {
-        if memory.bytes(file).is_empty() {
-            memory.put(file, b"");
-        }
-    }
-    let (database, index) = (memory.open(File::Database), memory.open(File::Shm));
-    assert!(database.try_lock(SHARED, LockKind::Read).unwrap());
-    assert!(index.try_lock(LockRange::new(DMS_BYTE, 1), LockKind::Read).unwrap());
-    (database, index)
 }
 
 /// The last frame that readers are shown.

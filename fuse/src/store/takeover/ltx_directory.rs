@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use litefs_core::apply::{LtxPages, Pages};
 use litefs_core::database::Received;
 use litefs_core::{Errno, Position, ReadAt, Txid, ltx};
 
 use super::TakeoverError;
-use crate::store::ltx_file::{LtxPages, inspect};
+use crate::store::ltx_file::inspect;
 use crate::store::real_disk::errno;
 
 /// A directory with one LTX file for each transaction, as LiteFS keeps it.
@@ -110,7 +111,7 @@ impl Verified {
     }
 
     /// Its pages.
-    pub(super) fn pages(&self) -> LtxPages<'_> {
+    pub(super) fn pages(&self) -> impl Pages + '_ {
         LtxPages::new(&self.file, self.len)
     }
 

@@ -26,7 +26,7 @@ pub(super) struct FrameReader {
 
 /// Why a replication stream broke.
 #[derive(Debug, thiserror::Error)]
-pub enum StreamError {
+pub(super) enum StreamError {
     /// The primary is gone, or busy with something that it should not be.
     #[error("the primary sent nothing for {0:?}")]
     Silent(Duration),

@@ -1,0 +1,127 @@
+use alloc::format;
+use core::mem;
+
+use super::{Effect, LeaseReply, LeaseRequest, Node, Note, Phase, Role};
+use crate::database::Authority;
+use crate::{ClusterId, Now};
+
+/// How a node comes to its role.
+impl Node {
+    /// The lease service answered.
+    pub(super) fn lease_answered(&mut self, request: LeaseRequest, reply: LeaseReply, now: Now) {
+        use LeaseRequest::{ClusterId, FindOrAcquire, Release, Renew};
+        match (request, reply) {
+            (FindOrAcquire, LeaseReply::Held { .. }) => {
+                // What is still being applied belongs to the primary before this one.
+                self.following.drop_waiting(&mut self.effects);
+                self.phase = Phase::Draining;
+            }
+            (ClusterId | FindOrAcquire, _) if self.stopping => self.wait(now),
+            (ClusterId, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
+                (Some(theirs), Some(ours)) if theirs != ours => {
+                    self.note(Note::OtherLease { theirs, ours });
+                    self.wait(now);
+                }
+                _ => {
+                    self.phase = Phase::Finding;
+                    self.ask(FindOrAcquire, now);
+                }
+            },
+            (FindOrAcquire, LeaseReply::Primary(primary)) => {
+                let role = Role::Replica(primary.clone());
+                if self.role == role {
+                    self.follow(primary);
+                } else {
+                    self.note(Note::Following(primary));
+                    self.take(role);
+                }
+            }
+            (FindOrAcquire, LeaseReply::NoPrimary) => {
+                self.note(Note::NoPrimary);
+                if self.role == Role::Searching {
+                    self.wait(now);
+                } else {
+                    self.take(Role::Searching);
+                }
+            }
+            (ClusterId | FindOrAcquire, LeaseReply::Failed(reason)) => {
+                self.note(Note::LeaseFailed(reason));
+                self.wait(now);
+            }
+            (ClusterId | FindOrAcquire, reply) => {
+                self.note(Note::LeaseFailed(format!("{reply:?} in answer to {request:?}")));
+                self.wait(now);
+            }
+            (Renew, LeaseReply::Held { .. }) if self.phase == Phase::Primary => {
+                self.effects.push(Effect::Authorize(self.lease.authority()));
+            }
+            (Renew, LeaseReply::Failed(reason)) if self.phase == Phase::Primary => {
+                let left_ns = match self.lease.authority() {
+                    Authority::Until(until_ns) => until_ns.saturating_sub(now.monotonic_ns),
+                    Authority::Forever | Authority::ReadOnly => 0,
+                };
+                self.note(Note::NotRenewed { reason, left_ns });
+            }
+            // What it came to is seen from the lease.
+            (Renew, _) => {}
+            (Release, _) => {
+                // Given back or not: this node does not use it any more, and it runs out.
+                self.lease.forget();
+                self.wait(now);
+            }
+        }
+    }
+
+    /// The databases are in the state that the role wants.
+    pub(super) fn role_taken(&mut self, now: Now) {
+        let Phase::Taking(role) = &self.phase else { return };
+        self.role = role.clone();
+        match self.role.clone() {
+            Role::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
+            Role::Primary => {
+                self.phase = Phase::Primary;
+                // It may have been renewed while the databases were prepared.
+                self.effects.push(Effect::Authorize(self.lease.authority()));
+                self.note(Note::Acquired);
+                self.effects.push(Effect::Ready);
+            }
+            Role::Replica(_) if self.stopping => self.wait(now),
+            Role::Replica(primary) => self.follow(primary),
+            Role::Searching if self.lease.is_held() => self.phase = Phase::Releasing,
+            Role::Searching => self.wait(now),
+        }
+    }
+
+    /// This node belongs to this cluster, or does not know because nothing can be stored.
+    pub(super) fn cluster_stored(&mut self, id: Option<ClusterId>, now: Now) {
+        self.cluster = self.cluster.or(id);
+        if self.phase == Phase::Founding {
+            match id {
+                Some(_) if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
+                Some(_) => self.take(Role::Primary),
+                None => {
+                    self.note(Note::ClusterNotStored);
+                    self.phase = Phase::Releasing;
+                }
+            }
+            return;
+        }
+        let end = self.following.cluster_stored(id, &mut self.effects);
+        self.stream_ended(end, now);
+    }
+
+    /// Is primary no more.
+    pub(super) fn step_down(&mut self) {
+        if !self.stopping {
+            self.note(Note::Lost);
+        }
+        self.effects.extend(mem::take(&mut self.feeds).into_keys().map(Effect::Finish));
+        self.take(Role::Searching);
+    }
+
+    fn take(&mut self, role: Role) {
+        let authority = if role.is_primary() { self.lease.authority() } else { Authority::ReadOnly };
+        self.phase = Phase::Taking(role.clone());
+        self.effects.push(Effect::TakeRole { role, authority });
+    }
+}

@@ -1,0 +1,10 @@
+//! Scenes from the life of a node.
+
+mod any_order;
+mod applying;
+mod feeding;
+mod following;
+mod lease;
+mod roles;
+mod scene;
+mod stopping;
