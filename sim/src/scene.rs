@@ -168,6 +168,23 @@ mod tests {
         assert_eq!(Scene::Machine.replay_command(7), format!("{command} --of machine 7"));
     }
 
+    #[test]
+    fn what_must_happen_is_counted_somewhere() {
+        let mut sources = String::new();
+        for directory in ["", "cluster"] {
+            for file in std::fs::read_dir(format!("{}/src/{directory}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+            {
+                let path = file.unwrap().path();
+                if path.is_file() && !path.ends_with("scene.rs") {
+                    sources += &std::fs::read_to_string(path).unwrap();
+                }
+            }
+        }
+        for probe in Scene::ALL.iter().flat_map(|scene| scene.sometimes()) {
+            assert!(sources.contains(&format!("\"{probe}\"")), "nothing in sim/src counts {probe:?}");
+        }
+    }
+
     /// Whoever adds a probe to the cluster adds it to the list.
     #[test]
     fn everything_that_is_counted_in_the_cluster_is_missed_when_it_never_happens() {
