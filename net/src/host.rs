@@ -62,8 +62,8 @@ pub trait Host: Send + Sync + 'static {
     /// A new file without a name, on the disk of the databases, for an LTX file that is being received. Blocks.
     fn scratch_file(&self) -> io::Result<File>;
 
-    /// The cluster this node belongs to, remembered durably: the one it knows, otherwise `id`, otherwise a new one. Blocks.
-    fn join_cluster(&self, id: Option<ClusterId>) -> io::Result<ClusterId>;
+    /// The cluster this node belongs to, remembered durably: the one it knows, otherwise `id`. Blocks.
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId>;
 
     /// The role of this node is this from now on, and its databases may commit as `authority` says. Blocks until they are
     /// in a state that suits it.

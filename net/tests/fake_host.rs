@@ -429,13 +429,8 @@ impl Host for FakeHost {
         tempfile::tempfile()
     }
 
-    fn join_cluster(&self, id: Option<ClusterId>) -> io::Result<ClusterId> {
-        Ok(*self
-            .state
-            .lock()
-            .unwrap()
-            .cluster_id
-            .get_or_insert_with(|| id.unwrap_or_else(|| ClusterId::new(1))))
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId> {
+        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert(id))
     }
 
     fn authorize(&self, longer: Authority) {

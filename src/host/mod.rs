@@ -181,9 +181,9 @@ impl Host for Node {
                 store::ReceiveError::Refused(ApplyError::NotNext { parent, local }) => {
                     ReceiveError::PositionMismatch { local, expected: parent }
                 }
-                store::ReceiveError::Refused(error @ ApplyError::Checksum { .. }) => {
-                    ReceiveError::NeedsSnapshot(error.to_string())
-                }
+                store::ReceiveError::Refused(
+                    error @ (ApplyError::Checksum { .. } | ApplyError::Growth { .. }),
+                ) => ReceiveError::NeedsSnapshot(error.to_string()),
                 other => ReceiveError::Io(io::Error::other(other)),
             }
         })
@@ -193,13 +193,11 @@ impl Host for Node {
         store::scratch_file(self.store.data_dir().path())
     }
 
-    fn join_cluster(&self, id: Option<ClusterId>) -> io::Result<ClusterId> {
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId> {
         let mut current = self.cluster_id();
-        let id = match (*current, id) {
-            (Some(known), _) => return Ok(known),
-            (None, Some(id)) => id,
-            (None, None) => ClusterId::new(random_u64()?),
-        };
+        if let Some(known) = *current {
+            return Ok(known);
+        }
         self.store.data_dir().set_cluster_id(id)?;
         *current = Some(id);
         Ok(id)

@@ -30,9 +30,9 @@ pub enum Effect {
     /// The databases of this primary may commit until a later moment. Those that may not commit at all still may not. No
     /// answer.
     Authorize(Authority),
-    /// Remember durably which cluster this node belongs to: the one it knows already, otherwise this one, otherwise a new
-    /// one. Answer: [`super::Event::ClusterStored`].
-    StoreCluster(Option<ClusterId>),
+    /// Remember durably which cluster this node belongs to: the one it knows already, otherwise this one. Answer:
+    /// [`super::Event::ClusterStored`].
+    StoreCluster(ClusterId),
     /// Tell the positions. Answer: [`super::Event::Positions`].
     LookAtPositions,
     /// Connect to the primary. Answer: [`super::Event::Connected`] or [`super::Event::Ended`].

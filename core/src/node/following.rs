@@ -121,7 +121,7 @@ impl Following {
             }
             (Some(theirs), None) => {
                 stream.state = State::Joining { theirs };
-                out.push(Effect::StoreCluster(Some(theirs)));
+                out.push(Effect::StoreCluster(theirs));
             }
             _ => self.read_first(out),
         }

@@ -47,6 +47,8 @@ use crate::{ClusterId, Now};
 pub struct Node {
     options: Options,
     cluster: Option<ClusterId>,
+    /// The cluster that the lease service said it belongs to.
+    lease_cluster: Option<ClusterId>,
     role: Role,
     phase: Phase,
     lease: Tenure,
@@ -69,6 +71,7 @@ impl Node {
             jitter: options.seed,
             options,
             cluster,
+            lease_cluster: None,
             role: Role::Searching,
             phase: Phase::Waiting { until_ns: 0 },
             lease: Tenure::default(),
@@ -172,6 +175,8 @@ impl Node {
         let feeds = self.feeds.values().filter_map(Feed::wake_ns);
         let (renewal, end) = match self.phase {
             Phase::Draining | Phase::Primary => (self.lease.renewal_ns(), self.lease.end_ns()),
+            // The answer comes, or the time is over for it.
+            Phase::Claiming => (None, None),
             // What is under way has to be awaited even if the lease runs out.
             Phase::Founding | Phase::Taking(Role::Primary) => (self.lease.renewal_ns(), None),
             _ => (None, None),
@@ -202,10 +207,7 @@ impl Node {
                 self.ask(LeaseRequest::ClusterId, now);
             }
             Phase::Draining if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
-            Phase::Draining if self.following.is_idle() => {
-                self.phase = Phase::Founding;
-                self.effects.push(Effect::StoreCluster(None));
-            }
+            Phase::Draining if self.following.is_idle() && !self.lease.is_asking() => self.claim(now),
             Phase::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
             Phase::Following if self.stopping => {
                 self.following.close(&mut self.effects);
@@ -259,13 +261,19 @@ impl Node {
     /// Begins anew after the reconnect delay, a quarter more or less, so that replicas of a primary that came back do not
     /// all connect at the same moment.
     fn wait(&mut self, now: Now) {
-        // The multiplier and increment of Knuth's MMIX; the high bits are good enough to spread delays.
-        self.jitter =
-            self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.draw();
         let delay = u64::try_from(self.options.reconnect_delay.as_nanos()).unwrap_or(u64::MAX);
         let share = u128::from(self.jitter >> 32);
         let spread = u64::try_from((u128::from(delay / 2) * share) >> 32).unwrap_or(0);
         let until_ns = now.monotonic_ns.saturating_add(delay - delay / 4).saturating_add(spread);
         self.phase = Phase::Waiting { until_ns };
+    }
+
+    /// The next number of the generator. Its high bits are good enough to spread delays.
+    fn draw(&mut self) -> u64 {
+        // The multiplier and increment of Knuth's MMIX.
+        self.jitter =
+            self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.jitter
     }
 }

@@ -11,6 +11,8 @@ pub(super) enum Phase {
     Finding,
     /// To become primary, once what the primary before it sent is applied.
     Draining,
+    /// To become primary, once the lease service belongs to its cluster.
+    Claiming,
     /// To become primary, once its cluster is stored.
     Founding,
     /// To have this role, once the databases are in a state that suits it.

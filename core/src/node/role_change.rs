@@ -9,7 +9,7 @@ use crate::{ClusterId, Now};
 impl Node {
     /// The lease service answered.
     pub(super) fn lease_answered(&mut self, request: LeaseRequest, reply: LeaseReply, now: Now) {
-        use LeaseRequest::{ClusterId, FindOrAcquire, Release, Renew};
+        use LeaseRequest::{Claim, ClusterId, FindOrAcquire, Release, Renew};
         match (request, reply) {
             (FindOrAcquire, LeaseReply::Held { .. }) => {
                 // What is still being applied belongs to the primary before this one.
@@ -23,10 +23,33 @@ impl Node {
                     self.wait(now);
                 }
                 _ => {
+                    self.lease_cluster = theirs;
                     self.phase = Phase::Finding;
                     self.ask(FindOrAcquire, now);
                 }
             },
+            (Claim(_), _) if self.stopping => self.phase = Phase::Releasing,
+            (Claim(_), LeaseReply::Cluster(Some(theirs))) => match self.cluster {
+                Some(ours) if theirs != ours => {
+                    self.note(Note::OtherLease { theirs, ours });
+                    self.phase = Phase::Releasing;
+                }
+                _ => {
+                    if self.lease_cluster.is_none() {
+                        self.note(Note::Claimed(theirs));
+                    }
+                    self.phase = Phase::Founding;
+                    self.effects.push(Effect::StoreCluster(theirs));
+                }
+            },
+            (Claim(_), LeaseReply::Failed(reason)) => {
+                self.note(Note::LeaseFailed(reason));
+                self.phase = Phase::Releasing;
+            }
+            (Claim(_), reply) => {
+                self.note(Note::LeaseFailed(format!("{reply:?} in answer to {request:?}")));
+                self.phase = Phase::Releasing;
+            }
             (FindOrAcquire, LeaseReply::Primary(primary)) => {
                 let role = Role::Replica(primary.clone());
                 if self.role == role {
@@ -70,6 +93,15 @@ impl Node {
                 self.wait(now);
             }
         }
+    }
+
+    /// Has the lease service remember the cluster, before this node does: a node that founds one and is gone before others
+    /// hear of it would leave them to found another.
+    pub(super) fn claim(&mut self, now: Now) {
+        let known = self.cluster.or(self.lease_cluster);
+        let id = known.unwrap_or_else(|| ClusterId::new(self.draw()));
+        self.phase = Phase::Claiming;
+        self.ask(LeaseRequest::Claim(id), now);
     }
 
     /// The databases are in the state that the role wants.

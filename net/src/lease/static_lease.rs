@@ -30,6 +30,7 @@ impl Lease for StaticLease {
     async fn ask(&self, request: LeaseRequest) -> Result<LeaseReply, LeaseError> {
         Ok(match (request, &self.primary) {
             (LeaseRequest::ClusterId, _) => LeaseReply::Cluster(None),
+            (LeaseRequest::Claim(id), _) => LeaseReply::Cluster(Some(id)),
             (LeaseRequest::FindOrAcquire, Some(primary)) => LeaseReply::Primary(primary.clone()),
             (LeaseRequest::Renew, Some(_)) => LeaseReply::Lost,
             (LeaseRequest::FindOrAcquire | LeaseRequest::Renew, None) => LeaseReply::Held { ttl: None },

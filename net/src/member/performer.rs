@@ -101,16 +101,11 @@ impl<L: Lease> Performer<L> {
         });
     }
 
-    fn store_cluster(&self, id: Option<ClusterId>) {
-        let (host, kind) = (Arc::clone(&self.host), self.lease.kind());
+    fn store_cluster(&self, id: ClusterId) {
+        let host = Arc::clone(&self.host);
         let answer = self.answer("storing the cluster id", Event::ClusterStored(None));
         spawn_blocking(move || match host.join_cluster(id) {
-            Ok(stored) => {
-                if id.is_none() {
-                    info!("set cluster id on {kind:?} lease {:?}", stored.as_str());
-                }
-                answer.give(Input::Event(Event::ClusterStored(Some(stored))));
-            }
+            Ok(stored) => answer.give(Input::Event(Event::ClusterStored(Some(stored)))),
             Err(error) => error!(%error, "cannot store the cluster id"),
         });
     }

@@ -133,8 +133,8 @@ fn check_kept(database: &'static str, head: (i64, i64), witness: &Witness, recor
         let taken_over = (link.epoch + 1..=witness.epoch())
             .any(|epoch| witness.primary_of(epoch).is_some_and(|machine| machine != link.machine));
         record.probe("acknowledged transaction lost with its primary");
-        if !taken_over && !(record.saw("loss of power") && link.outcome == super::ledger::Outcome::Committed)
-        {
+        let spared = record.saw("loss of power") && link.outcome == super::ledger::Outcome::Committed;
+        if !taken_over && !spared {
             record.violation(format!("{database} lacks {link:?}, and nobody took over from its primary"));
         }
     }

@@ -175,7 +175,7 @@ impl World {
                 if self.choices.once_in(5) {
                     Event::ClusterStored(None)
                 } else {
-                    self.stored = self.stored.or(id).or_else(|| Some(cluster(1)));
+                    self.stored = self.stored.or(Some(id));
                     Event::ClusterStored(self.stored)
                 }
             }

@@ -94,7 +94,7 @@ fn node_without_a_cluster_joins_that_of_its_primary_before_it_reads() {
     scene.tell(Event::RoleTaken);
     let (stream, _) = scene.connecting(&[]);
     let joined = scene.tell(Event::Connected { stream, cluster: Some(cluster(5)) });
-    assert_eq!(joined, [Effect::StoreCluster(Some(cluster(5)))]);
+    assert_eq!(joined, [Effect::StoreCluster(cluster(5))]);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(5)))), [Effect::Read(stream)]);
     scene.tell(Event::Ended { stream, orderly: true });
     // From now on it follows nobody else.

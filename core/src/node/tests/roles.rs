@@ -11,7 +11,8 @@ fn primary_founds_its_cluster_then_takes_the_role_then_is_ready() {
     let mut scene = Scene::new();
     assert_eq!(scene.tell(Event::Tick), [ask(1, ClusterId)]);
     assert_eq!(scene.lease(LeaseReply::Cluster(None)), [ask(2, FindOrAcquire)]);
-    assert_eq!(scene.lease(held()), [Effect::StoreCluster(None)]);
+    let claimed = scene.lease(held());
+    scene.claimed(&claimed);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [take_primary(Until(END))]);
     assert_eq!(scene.node.role(), &Role::Searching, "the databases are not there yet");
     assert_eq!(scene.tell(Event::RoleTaken), [Effect::Authorize(Until(END)), Effect::Ready]);
@@ -22,7 +23,8 @@ fn primary_founds_its_cluster_then_takes_the_role_then_is_ready() {
 #[test]
 fn lease_without_end_is_never_renewed() {
     let mut scene = Scene::finding();
-    scene.lease(LeaseReply::Held { ttl: None });
+    let claimed = scene.lease(LeaseReply::Held { ttl: None });
+    scene.claimed(&claimed);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), [take_primary(Forever)]);
     assert_eq!(scene.tell(Event::RoleTaken), [Effect::Authorize(Forever), Effect::Ready]);
     assert_eq!(scene.wake, None);
@@ -40,7 +42,8 @@ fn what_the_primary_before_sent_is_applied_before_this_node_is_primary() {
     let asked = scene.wake_up();
     scene.compared(&asked);
     assert_eq!(scene.lease(held()), [Effect::Discard(second)]);
-    assert_eq!(scene.applied(first, at(2)), [Effect::StoreCluster(None)]);
+    let claimed = scene.applied(first, at(2));
+    scene.claimed(&claimed);
 }
 
 #[test]

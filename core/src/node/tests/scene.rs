@@ -117,10 +117,19 @@ impl Scene {
         assert_eq!(asked, [ask(self.asked, LeaseRequest::FindOrAcquire)]);
     }
 
+    /// The node has the lease service remember a cluster, which turns out to be the first, and stores it.
+    pub(super) fn claimed(&mut self, effects: &[Effect]) {
+        let [Effect::Lease { request: LeaseRequest::Claim(_), .. }] = effects else {
+            panic!("{effects:?} instead of a claim")
+        };
+        assert_eq!(self.lease(LeaseReply::Cluster(Some(cluster(1)))), [Effect::StoreCluster(cluster(1))]);
+    }
+
     /// The node is primary from time 0 on.
     pub(super) fn primary() -> Self {
         let mut scene = Self::finding();
-        assert_eq!(scene.lease(held()), [Effect::StoreCluster(None)]);
+        let claimed = scene.lease(held());
+        scene.claimed(&claimed);
         scene.tell(Event::ClusterStored(Some(cluster(1))));
         scene.tell(Event::RoleTaken);
         assert_eq!(scene.node.role(), &Role::Primary);

@@ -95,7 +95,7 @@ fn replica_stops_before_its_stream_is_there() {
     scene.tell(Event::RoleTaken);
     let (stream, _) = scene.connecting(&[]);
     let joined = scene.tell(Event::Connected { stream, cluster: Some(cluster(1)) });
-    assert_eq!(joined, [Effect::StoreCluster(Some(cluster(1)))]);
+    assert_eq!(joined, [Effect::StoreCluster(cluster(1))]);
     assert_eq!(scene.tell(Event::Stop), [Effect::Close(stream), Effect::Stopped]);
     assert_eq!(scene.tell(Event::ClusterStored(Some(cluster(1)))), []);
 }
