@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use litefs_sim::plan::{Plan, UnderTest};
-use litefs_sim::run::{Report, run};
+use litefs_sim::run::run;
+use litefs_sim::{Keep, Scene};
 
 /// Where fresh seeds begin, unless `SIM_SEED` says otherwise.
 const BASE: u64 = 1;
@@ -15,7 +16,7 @@ fn number(variable: &str, default: u64) -> u64 {
     }
 }
 
-/// What a seed can stand for.
+/// What a seed can stand for, of what is run here.
 #[derive(Clone, Copy, Debug)]
 enum Runs {
     WithoutMachine,
@@ -31,19 +32,16 @@ impl Runs {
             Self::Aimed => Plan::aimed(seed),
         }
     }
-}
 
-/// The command that runs the plan of `report` again and prints everything that happens.
-fn replay_command(runs: Runs, report: &Report) -> String {
-    let test = match runs {
-        Runs::WithoutMachine => "replay_without_machine",
-        Runs::Machine => "replay",
-        Runs::Aimed => "replay_aimed",
-    };
-    format!(
-        "SIM_SEED={} cargo test --features sim --test sim {test} -- --exact --ignored --nocapture",
-        report.plan.seed
-    )
+    /// The command that runs a seed again and prints what happens.
+    fn replay_command(self, seed: u64) -> String {
+        let scene = match self {
+            Self::WithoutMachine => Scene::Sqlite,
+            Self::Machine => Scene::Machine,
+            Self::Aimed => Scene::Aimed,
+        };
+        scene.replay_command(seed)
+    }
 }
 
 /// Runs `count` seeds and fails with everything there is to know about those that break a promise.
@@ -54,41 +52,21 @@ fn run_seeds(runs: Runs, count: u64) -> BTreeMap<&'static str, u64> {
     let mut probes = BTreeMap::new();
     let mut broken = Vec::new();
     for seed in base..base + count {
-        let report = run(runs.plan(seed), false);
+        let report = run(runs.plan(seed), Keep::Latest);
         for (probe, times) in &report.probes {
             *probes.entry(*probe).or_default() += times;
         }
         if !report.violations.is_empty() {
-            let latest: Vec<&str> = report.latest().collect();
-            println!("{}\n{report}\nreplay it with: {}\n", latest.join("\n"), replay_command(runs, &report));
-            broken.push(format!("{}: {}", replay_command(runs, &report), report.violations[0]));
+            let latest: Vec<String> = report.latest().map(ToString::to_string).collect();
+            let replay = runs.replay_command(seed);
+            println!("{}\n{report}\nreplay it with: {replay}\n", latest.join("\n"));
+            broken.push(format!("{replay}: {}", report.violations[0]));
         }
     }
     println!("{probes:#?}");
     assert!(broken.is_empty(), "{} of {count} seeds break a promise:\n{}", broken.len(), broken.join("\n"));
     probes
 }
-
-/// What must happen at least once in as many seeds as the test runs.
-const SOMETIMES: [&str; 17] = [
-    "WAL extended",
-    "crash inside recovery",
-    "database stopped in a commit",
-    "disk error",
-    "end of a process",
-    "journal mode changed",
-    "kill",
-    "loss of power",
-    "lying sync",
-    "pause in a statement",
-    "recovery captured from the WAL",
-    "recovery redid",
-    "recovery rolled back",
-    "recovery trimmed the log",
-    "restart in order",
-    "transaction in doubt published",
-    "transaction over two databases",
-];
 
 /// Seeds that broke a promise once, and what they found.
 const REGRESSIONS: [(u64, &str); 35] = [
@@ -147,9 +125,9 @@ fn seeds_that_failed_once_pass() {
     let machine = REGRESSIONS.into_iter().map(|(seed, found)| (Runs::Machine, seed, found));
     let aimed = AIMED_REGRESSIONS.into_iter().map(|(seed, found)| (Runs::Aimed, seed, found));
     for (runs, seed, found) in machine.chain(aimed) {
-        let report = run(runs.plan(seed), false);
+        let report = run(runs.plan(seed), Keep::Latest);
         if let Some(violation) = report.violations.first() {
-            broken.push(format!("{found}: {violation}\n  {}", replay_command(runs, &report)));
+            broken.push(format!("{found}: {violation}\n  {}", runs.replay_command(seed)));
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -163,7 +141,7 @@ fn sqlite_alone_keeps_its_promises_on_the_simulated_disk() {
 #[test]
 fn machine_keeps_every_promise_through_crashes_and_disk_errors() {
     let probes = run_seeds(Runs::Machine, 300);
-    for probe in SOMETIMES {
+    for probe in Scene::Machine.sometimes() {
         assert!(probes.contains_key(probe), "never happened: {probe}");
     }
 }
@@ -177,26 +155,8 @@ fn machine_keeps_every_promise_where_faults_are_aimed() {
 #[test]
 fn same_seed_gives_the_same_trace() {
     for seed in 1..=6 {
-        let first = run(Plan::of_seed(seed, UnderTest::Machine), false);
-        let second = run(Plan::of_seed(seed, UnderTest::Machine), false);
+        let first = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
+        let second = run(Plan::of_seed(seed, UnderTest::Machine), Keep::Latest);
         assert_eq!((first.hash(), first.events()), (second.hash(), second.events()), "seed {seed}");
     }
-}
-
-#[test]
-#[ignore = "replays one seed, given as SIM_SEED"]
-fn replay() {
-    println!("{}", run(Plan::of_seed(number("SIM_SEED", BASE), UnderTest::Machine), true));
-}
-
-#[test]
-#[ignore = "replays one seed, given as SIM_SEED"]
-fn replay_aimed() {
-    println!("{}", run(Plan::aimed(number("SIM_SEED", BASE)), true));
-}
-
-#[test]
-#[ignore = "replays one seed, given as SIM_SEED"]
-fn replay_without_machine() {
-    println!("{}", run(Plan::of_seed(number("SIM_SEED", BASE), UnderTest::Nothing), true));
 }

@@ -1,5 +1,6 @@
 //! Mistakes that are put into the machine on purpose: one that nobody notices is a hole in the simulator.
 
+use litefs_sim::Keep;
 use litefs_sim::planted::{PLANTED, Planted};
 use litefs_sim::run::run;
 
@@ -11,8 +12,10 @@ fn catches(planted: &Planted) -> (Vec<u64>, String) {
     let mut seeds = Vec::new();
     let mut first = String::new();
     for seed in 1..=planted.budget {
-        let Some(violation) = run(planted.plan(seed), false).violations.into_iter().next() else { continue };
-        let without = run(planted.plan_without(seed), false);
+        let Some(violation) = run(planted.plan(seed), Keep::Latest).violations.into_iter().next() else {
+            continue;
+        };
+        let without = run(planted.plan_without(seed), Keep::Latest);
         assert_eq!(without.violations, [""; 0], "seed {seed} of {:?} fails without it", planted.mistake);
         if seeds.is_empty() {
             first = violation;
@@ -51,5 +54,6 @@ fn replay() {
     let name = std::env::var("SIM_MISTAKE").unwrap_or_default();
     let seed = std::env::var("SIM_SEED").unwrap_or_default().parse().expect("SIM_SEED is a number");
     let planted = PLANTED.iter().find(|planted| format!("{:?}", planted.mistake) == name);
-    println!("{}", run(planted.expect("SIM_MISTAKE is a mistake").plan(seed), true));
+    let plan = planted.expect("SIM_MISTAKE is a mistake").plan(seed);
+    println!("{}", run(plan, Keep::Told(Box::new(|entry| println!("{entry}")))));
 }

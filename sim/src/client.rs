@@ -10,6 +10,7 @@ use crate::history::{History, Outcome};
 use crate::node::{Node, Process};
 use crate::plan::{JournalMode, Often, Plan, Synchronous, UnderTest};
 use crate::rng::Rng;
+use crate::topic::{Answer, Topic};
 
 /// One application with one connection, doing what its random numbers say.
 #[derive(Debug)]
@@ -373,7 +374,8 @@ impl Client {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.node.record.event(format_args!("client {} {step}: {text}", self.number));
+        let topic = Topic::Statement(Answer::of(result));
+        self.node.record.event_of(topic, format_args!("client {} {step}: {text}", self.number));
         self.node.record.probe(match result {
             Ok(()) => "statement ok",
             Err(_) if is_busy(result) => "statement busy",

@@ -14,6 +14,7 @@ use crate::machine_disk::Path;
 use crate::node::{Node, Process};
 use crate::shm::Shm;
 use crate::system::SimSystem;
+use crate::topic::Topic;
 
 /// The daemon, as a holder of locks.
 const DAEMON: Holder = 0;
@@ -187,7 +188,7 @@ impl Database {
             let result = work(&mut engine);
             self.served.set(None);
             if let Some(reason) = engine.stopped().filter(|_| !self.is_stopped.replace(true)) {
-                node.record.event(format_args!("{} stops: {reason}", self.name));
+                node.record.event_of(Topic::Note, format_args!("{} stops: {reason}", self.name));
             }
             self.engine.replace(Some(engine));
             return Ok(result);
@@ -249,7 +250,7 @@ impl Database {
             shm.invalidate();
         }
         self.locks.borrow_mut().unlock(DAEMON, write);
-        node.record.event(format_args!("{} published what was in doubt", self.name));
+        node.record.event_of(Topic::Note, format_args!("{} published what was in doubt", self.name));
     }
 
     /// Takes the locks and handles of a process that ended. Returns whether the database was open and is not any more;

@@ -9,6 +9,7 @@ use crate::database_disk::DatabaseDisk;
 use crate::machine_disk::Path;
 use crate::node::Node;
 use crate::plan::{Plan, UnderTest};
+use crate::topic::Topic;
 
 /// What carries out the operations on a database's files.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Engine {
         };
         let opened = Driver::open(disk, options, plan.segment_len_max, &super_journal_exists, node.now());
         let (driver, recovered) = opened.inspect_err(|error| {
-            node.record.event(format_args!("{database} cannot be opened: {error}"));
+            node.record.event_of(Topic::Note, format_args!("{database} cannot be opened: {error}"));
         })?;
         node.record.event(format_args!("{database} opened {recovered:?}"));
         for (happened, probe) in [

@@ -9,6 +9,7 @@ use crate::locks::{Holder, Kind, Level, Unit};
 use crate::machine_disk::Path;
 use crate::node::{DiskChange, Node, Process};
 use crate::shm::Shm;
+use crate::topic::Topic;
 
 /// Bytes in a page of the kernel's cache, at whose boundaries it may split a write.
 const KERNEL_PAGE: u64 = 4096;
@@ -264,7 +265,7 @@ impl Handle {
             }
             Target::Plain(path) if self.delete_on_close => {
                 let removed = self.node.change(self.process, path, DiskChange::Remove);
-                self.node.record.event(format_args!("{path} closed {removed:?}"));
+                self.node.record.event_of(Topic::Disk, format_args!("{path} closed {removed:?}"));
             }
             _ => {}
         }

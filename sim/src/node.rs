@@ -16,6 +16,7 @@ use crate::rng::Rng;
 use crate::rt;
 use crate::shm::{Shm, ShmContent};
 use crate::step::Step;
+use crate::topic::{Standing, Topic};
 use crate::trace::fingerprint;
 use crate::unsynced_file::SECTOR;
 
@@ -323,7 +324,11 @@ impl Node {
 
     /// Ends every process. After a loss of power the disk also forgets what it may.
     pub(crate) fn crash(&self, crash: Crash) {
-        self.record.event(format_args!("{crash:?}"));
+        let what = match crash {
+            Crash::Kill => "all processes are killed",
+            Crash::PowerLoss => "the power goes",
+        };
+        self.record.event_of(Topic::Role(Standing::Down), format_args!("{what}"));
         self.record.probe(match crash {
             Crash::Kill => "kill",
             Crash::PowerLoss => "loss of power",
@@ -385,7 +390,7 @@ impl Node {
 
     fn maybe_die(&self, process: Process, percent: u64) {
         if process.number != self.daemon().number && percent > 0 && self.draw(|rng| rng.percent(percent)) {
-            self.record.event(format_args!("process {} dies in its commit", process.number));
+            self.record.event_of(Topic::Fault, format_args!("process {} dies in its commit", process.number));
             self.dead_processes.borrow_mut().insert(process.number);
             self.doomed.borrow_mut().insert(process.number);
             self.keep_shm_if_dead(process);
@@ -436,7 +441,7 @@ impl Node {
     /// Ends one process by force, of which no request is being carried out; the daemon and the others go on. Returns the databases that nobody has open any more
     /// because of it, which the daemon has to be told of.
     pub(crate) fn end_process(&self, number: u64) -> Vec<Rc<Database>> {
-        self.record.event(format_args!("end of process {number}"));
+        self.record.event_of(Topic::Fault, format_args!("end of process {number}"));
         self.record.probe("end of a process");
         self.dead_processes.borrow_mut().insert(number);
         self.databases().into_iter().filter(|database| database.end_process(number)).collect()
@@ -450,12 +455,12 @@ impl Node {
             (kind, self.faults.borrow_mut().next(kind, Step::of(path, change)))
         };
         match change {
-            DiskChange::Write { offset, data } => self.record.event(format_args!(
-                "{path} write {offset} {} {} {verdict:?}",
-                data.len(),
-                fingerprint(data)
-            )),
-            _ => self.record.event(format_args!("{path} {change:?} {verdict:?}")),
+            DiskChange::Write { offset, data } => {
+                let (len, content) = (data.len(), fingerprint(data));
+                self.record
+                    .event_of(Topic::Disk, format_args!("{path} write {offset} {len} {content} {verdict:?}"));
+            }
+            _ => self.record.event_of(Topic::Disk, format_args!("{path} {change:?} {verdict:?}")),
         }
         match verdict {
             Verdict::Proceed => {

@@ -3,18 +3,20 @@
 use std::ops::Range;
 
 use litefs_core::Planted;
+use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 use crate::step::Step;
 
 /// Every parameter of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// What everything else was drawn from.
     pub seed: u64,
     /// What SQLite's operations go to.
     pub under_test: UnderTest,
-    /// The rule that the machine breaks on purpose.
+    /// The rule that the machine breaks on purpose: a matter of tests, which a plan in a file does not have.
+    #[serde(skip)]
     pub planted: Planted,
     /// Bytes above which the log begins a new segment.
     pub segment_len_max: u64,
@@ -69,7 +71,7 @@ pub struct Plan {
 }
 
 /// What SQLite's operations go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnderTest {
     /// Straight to the disk. SQLite alone keeps its promises, or the simulator is wrong.
     Nothing,
@@ -78,7 +80,7 @@ pub enum UnderTest {
 }
 
 /// Something that connections do now and then, and may do often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Often {
     /// A transaction over both databases.
     WriteBoth,
@@ -99,7 +101,7 @@ impl Often {
 }
 
 /// What a file system promises beyond what was synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileSystem {
     /// Names and lengths become durable in order, and any sync makes all of them so.
     Ext4,
@@ -108,7 +110,7 @@ pub enum FileSystem {
 }
 
 /// A journal mode of SQLite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalMode {
     /// The journal is removed at commit.
     Delete,
@@ -136,7 +138,7 @@ impl JournalMode {
 }
 
 /// How careful SQLite is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Synchronous {
     /// Never syncs.
     Off,
@@ -158,7 +160,7 @@ impl Synchronous {
 }
 
 /// One life of the node: what goes wrong on its disk, and how it ends.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Life {
     /// The disk operation the node stops in. Without it, or when there are fewer, everything is closed in order.
     pub crash: Option<(u64, Crash)>,
@@ -173,7 +175,7 @@ pub struct Life {
 }
 
 /// The first, second or later operation of a kind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Aim {
     /// The kind.
     pub step: Step,
@@ -182,7 +184,7 @@ pub struct Aim {
 }
 
 /// An error of a certain step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct AimedError {
     /// The disk operation from which steps count.
     pub from: u64,
@@ -193,7 +195,7 @@ pub struct AimedError {
 }
 
 /// How a node stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crash {
     /// All processes end; the operating system stays up and remembers every write.
     Kill,
@@ -202,7 +204,7 @@ pub enum Crash {
 }
 
 /// How a single disk operation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskFault {
     /// With an input/output error.
     Eio,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::rt;
+use crate::topic::Topic;
 use crate::trace::{Keep, Trace};
 
 /// What a run leaves behind: its trace, the promises it saw broken, and how often each rare thing happened.
@@ -42,14 +43,19 @@ impl Record {
         self.lane
     }
 
-    /// Adds an event to the trace.
+    /// Adds an event from inside of the daemon to the trace.
     pub(crate) fn event(&self, event: fmt::Arguments<'_>) {
-        self.shared.trace.borrow_mut().record(rt::elapsed_ns(), self.lane, event);
+        self.event_of(Topic::Work, event);
+    }
+
+    /// Adds an event of any kind to the trace.
+    pub(crate) fn event_of(&self, topic: Topic, event: fmt::Arguments<'_>) {
+        self.shared.trace.borrow_mut().record(rt::elapsed_ns(), self.lane, topic, event);
     }
 
     /// Notes a broken promise.
     pub(crate) fn violation(&self, what: String) {
-        self.event(format_args!("VIOLATION {what}"));
+        self.event_of(Topic::Violation, format_args!("{what}"));
         self.shared.violations.borrow_mut().push(what);
     }
 

@@ -46,7 +46,7 @@ impl Report {
         self.trace.hash()
     }
 
-    /// The latest of the things that happened, oldest first.
+    /// What happened, oldest first, as far as it was kept.
     pub fn latest(&self) -> impl Iterator<Item = &Entry> {
         self.trace.latest()
     }
@@ -67,15 +67,15 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs `plan`. If `aloud`, prints everything that happens.
+/// Runs `plan`.
 ///
 /// # Panics
 /// If the simulator itself is broken.
-pub fn run(plan: Plan, aloud: bool) -> Report {
+pub fn run(plan: Plan, keep: Keep) -> Report {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // A fresh thread for each run: the standard library and SQLite keep state a thread.
     let thread = std::thread::spawn(move || {
-        let record = Record::new(Trace::new(if aloud { Keep::LatestAloud } else { Keep::Latest }));
+        let record = Record::new(Trace::new(keep));
         rt::run(plan.seed, simulate(plan.clone(), record.clone()));
         let parts = record.into_parts();
         let (trace, violations, probes) = parts.unwrap_or_else(|| unreachable!("the run has ended"));

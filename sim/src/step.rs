@@ -5,7 +5,7 @@ use crate::node::DiskChange;
 use crate::rng::Rng;
 
 /// What a disk operation is for, as far as its file and kind tell, so that a fault can be aimed at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Step {
     /// Something is appended to the log.
     LogAppend,

@@ -1,6 +1,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::topic::Topic;
+
+/// The machine that the lease service of a cluster runs on.
+pub const LEASE_SERVICE: u8 = 200;
 /// How many of the latest events a trace keeps as text.
 const KEPT: usize = 400;
 
@@ -18,8 +22,10 @@ pub(crate) struct Trace {
 pub struct Entry {
     /// Virtual nanoseconds since the start of the run.
     pub at_ns: u64,
-    /// The machine it happened on; 0 for none of them.
+    /// The machine it happened on; 0 for none of them, [`LEASE_SERVICE`] for that of the lease service.
     pub machine: u8,
+    /// What it is about.
+    pub topic: Topic,
     /// What happened.
     pub text: String,
 }
@@ -28,21 +34,39 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>6}.{:06} ", self.at_ns / 1_000_000, self.at_ns % 1_000_000)?;
         if self.machine > 0 {
-            write!(f, "n{} ", self.machine)?;
+            write!(f, "{} ", lane_name(self.machine))?;
         }
         f.write_str(&self.text)
     }
 }
 
-/// What a trace does with the text of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a machine is called in a trace.
+pub fn lane_name(machine: u8) -> String {
+    match machine {
+        0 => "cluster".to_owned(),
+        LEASE_SERVICE => "lease service".to_owned(),
+        number => format!("n{number}"),
+    }
+}
+
+/// What a trace does with events.
 pub enum Keep {
     /// Keeps the latest.
     Latest,
-    /// Keeps the latest, and prints all as they happen.
-    LatestAloud,
+    /// Keeps the latest, and tells all of them as they happen.
+    Told(Box<dyn FnMut(&Entry) + Send>),
     /// Keeps all.
     All,
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Latest => "Latest",
+            Self::Told(_) => "Told",
+            Self::All => "All",
+        })
+    }
 }
 
 impl Trace {
@@ -52,14 +76,16 @@ impl Trace {
     }
 
     /// Adds an event on a machine at `at_ns` of virtual time.
-    pub(crate) fn record(&mut self, at_ns: u64, machine: u8, event: fmt::Arguments<'_>) {
-        let entry = Entry { at_ns, machine, text: event.to_string() };
-        self.hash = hash_bytes(self.hash ^ at_ns ^ (u64::from(machine) << 56), entry.text.as_bytes());
+    pub(crate) fn record(&mut self, at_ns: u64, machine: u8, topic: Topic, event: fmt::Arguments<'_>) {
+        let entry = Entry { at_ns, machine, topic, text: event.to_string() };
+        // One after the other: joined with each other, a time and a text could cancel out.
+        let hash = hash_bytes(self.hash ^ u64::from(machine), &at_ns.to_le_bytes());
+        self.hash = hash_bytes(hash, entry.text.as_bytes());
         self.events += 1;
-        if self.keep == Keep::LatestAloud {
-            println!("{entry}");
+        if let Keep::Told(tell) = &mut self.keep {
+            tell(&entry);
         }
-        if self.keep != Keep::All && self.latest.len() == KEPT {
+        if !matches!(self.keep, Keep::All) && self.latest.len() == KEPT {
             self.latest.pop_front();
         }
         self.latest.push_back(entry);
@@ -116,7 +142,7 @@ mod tests {
         let trace = |events: &[(u64, &str)]| {
             let mut trace = Trace::new(Keep::Latest);
             for (now, event) in events {
-                trace.record(*now, 1, format_args!("{event}"));
+                trace.record(*now, 1, Topic::Work, format_args!("{event}"));
             }
             trace.hash()
         };

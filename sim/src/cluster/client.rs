@@ -12,6 +12,7 @@ use crate::node::{Node, Process};
 use crate::plan::{JournalMode, Synchronous};
 use crate::rng::Rng;
 use crate::rt;
+use crate::topic::{Answer, Topic};
 
 /// The sum over all accounts. Every transaction only moves amounts between them.
 const TOTAL: i64 = 800;
@@ -254,9 +255,10 @@ impl Client {
             && !ledger.follows(DATABASE, seen, found)
         {
             // A snapshot took the place of what only this machine had.
-            self.node
-                .record
-                .event(format_args!("client {number} {what}: {found:x?} does not follow {seen:x?}"));
+            self.node.record.event_of(
+                Topic::Note,
+                format_args!("client {number} {what}: {found:x?} does not follow {seen:x?}"),
+            );
             self.node.record.probe("history replaced under a connection");
             if !self.node.record.saw("snapshot over other data") {
                 self.node
@@ -303,7 +305,10 @@ impl Client {
     }
 
     fn end(&self, number: i64, outcome: Outcome) {
-        self.node.record.event(format_args!("client {} transaction {number:x} {outcome:?}", self.number));
+        let topic = Topic::Statement(Answer::Ok);
+        self.node
+            .record
+            .event_of(topic, format_args!("client {} transaction {number:x} {outcome:?}", self.number));
         self.witness.ledger.borrow_mut().end(DATABASE, number, outcome);
     }
 
@@ -313,7 +318,8 @@ impl Client {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.node.record.event(format_args!("client {} {step}: {text}", self.number));
+        let topic = Topic::Statement(Answer::of(result));
+        self.node.record.event_of(topic, format_args!("client {} {step}: {text}", self.number));
         self.node.record.probe(match result {
             Ok(()) => "statement ok",
             Err(_) if is_busy(result) => "statement busy",

@@ -1,12 +1,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use litefs_core::database::Received;
 use litefs_core::node::{
-    Application, Arrived, Body, Delivery, Effect, Event, LeaseReply, LeaseRequest, Node as Machine, Options,
-    PrimaryInfo, Role, SentLtx, StreamId, Weight,
+    Application, Arrived, Body, Delivery, Effect, Event, LeaseReply, LeaseRequest, LtxToSend,
+    Node as Machine, Options, PrimaryInfo, Role, SentLtx, StreamId, Weight,
 };
 use litefs_core::stream::{Frame, PositionMapReader, encode_chunks, encode_chunks_end, encode_position_map};
 use litefs_core::{ClusterId, DatabaseName, NodeId, Position};
@@ -20,6 +21,8 @@ use crate::network::{Connection, Listener, Stack};
 use crate::node::{Node, Process};
 use crate::rt;
 use crate::signal::Signal;
+use crate::topic::{Letter, Message, Standing, Topic};
+use crate::trace::lane_name;
 
 /// How long a replica may take to say what it wants, and the primary to answer.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -83,6 +86,7 @@ impl Daemon {
             ended: Signal::default(),
         });
         let listener = stack.listen();
+        node.record.event_of(Topic::Role(Standing::Searching), format_args!("the daemon starts"));
         drop(rt::spawn(Rc::clone(&daemon).run()));
         drop(rt::spawn(Rc::clone(&daemon).accept(listener)));
         drop(rt::spawn(Rc::clone(&daemon).hear_lease_service(listener)));
@@ -111,6 +115,18 @@ impl Daemon {
         while self.is_alive() {
             let _: Option<()> = rt::timeout(Duration::from_millis(100), self.ended.wait()).await;
         }
+    }
+
+    fn sent(&self, to: u8, letter: Letter, number: u64, what: fmt::Arguments<'_>) {
+        let message = Message { from: self.node.record.machine(), to, letter, number };
+        let text = format_args!("to {}: {} {what}", lane_name(to), letter.name());
+        self.node.record.event_of(Topic::Sent(message), text);
+    }
+
+    fn received(&self, from: u8, letter: Letter, number: u64, what: fmt::Arguments<'_>) {
+        let message = Message { from, to: self.node.record.machine(), letter, number };
+        let text = format_args!("from {}: {} {what}", lane_name(from), letter.name());
+        self.node.record.event_of(Topic::Received(message), text);
     }
 
     fn tell(&self, event: Event) {
@@ -159,7 +175,7 @@ impl Daemon {
             if note.weight() != Weight::Info {
                 self.node.record.probe("operator was told");
             }
-            self.node.record.event(format_args!("note: {note}"));
+            self.node.record.event_of(Topic::Note, format_args!("{note}"));
             return;
         }
         self.node.record.event(format_args!("effect {effect:?}"));
@@ -237,6 +253,8 @@ impl Daemon {
     async fn ask(self: Rc<Self>, number: u64, request: LeaseRequest) {
         let session = self.process.generation();
         let question = Question { number, session, request, candidate: self.candidate };
+        let message = question.message(self.node.record.machine(), Letter::LeaseRequest);
+        self.node.record.event_of(Topic::Sent(message), format_args!("to the lease service: {request:?}"));
         self.stack.send_message(SERVICE, question.encode());
         rt::sleep(self.lease_timeout).await;
         self.tell(Event::Lease { number, reply: LeaseReply::Failed("no answer in time".to_owned()) });
@@ -247,6 +265,8 @@ impl Daemon {
             if let Some((session, number, reply)) = decode_reply(&bytes)
                 && session == self.process.generation()
             {
+                let key = (session << 32) + number;
+                self.received(SERVICE, Letter::LeaseReply, key, format_args!("{reply:?}"));
                 self.tell(Event::Lease { number, reply });
             }
         }
@@ -261,6 +281,7 @@ impl Daemon {
     /// Answers a replica that wants to be sent transactions.
     async fn serve(self: Rc<Self>, connection: Rc<Connection>) {
         let theirs = rt::timeout(HANDSHAKE, read_positions(&connection)).await.flatten();
+        self.received(connection.peer(), Letter::Connect, 0, format_args!("{theirs:?}"));
         self.node.thawed().await;
         let cluster = self.databases.cluster();
         let (Some(theirs), Some(cluster), Role::Primary) = (theirs, cluster, self.role()) else {
@@ -282,12 +303,7 @@ impl Daemon {
         }
     }
 
-    async fn send(
-        self: Rc<Self>,
-        stream: StreamId,
-        frames: Vec<Frame>,
-        ltx: Option<litefs_core::node::LtxToSend>,
-    ) {
+    async fn send(self: Rc<Self>, stream: StreamId, frames: Vec<Frame>, ltx: Option<LtxToSend>) {
         let Some(connection) = self.fed.borrow().get(&stream).cloned() else { return };
         self.sending.borrow_mut().insert(stream);
         let mut out = Vec::new();
@@ -295,6 +311,7 @@ impl Daemon {
             frame.encode(&mut out);
         }
         let mut sent = SentLtx::None;
+        let is_snapshot = matches!(ltx, Some(LtxToSend::Snapshot { .. }));
         if let Some(ltx) = ltx {
             match self.databases.ltx(&ltx).await {
                 Err(errno) => {
@@ -312,6 +329,10 @@ impl Daemon {
                     sent = SentLtx::Sent(position);
                 }
             }
+        }
+        if let SentLtx::Sent(position) = sent {
+            let letter = if is_snapshot { Letter::Snapshot } else { Letter::Transaction };
+            self.sent(connection.peer(), letter, position.txid.get(), format_args!("{position}"));
         }
         let written = connection.write(&out).await;
         self.sending.borrow_mut().remove(&stream);
@@ -337,7 +358,9 @@ impl Daemon {
         announce: BTreeMap<DatabaseName, Position>,
     ) {
         let connected = async {
-            let connection = self.stack.connect(machine_of(&primary)).await.ok()?;
+            let to = machine_of(&primary);
+            self.sent(to, Letter::Connect, 0, format_args!("{announce:?}"));
+            let connection = self.stack.connect(to).await.ok()?;
             connection.write(&encode_position_map(&announce)).await.ok()?;
             let mut reply = Vec::new();
             while reply.len() < CLUSTER_LEN {
@@ -382,6 +405,9 @@ impl Daemon {
         let Some(followed) = self.stream(stream) else { return };
         let event = match (followed.body().await, keep) {
             (Ok((received, bytes)), Some(delivery)) => {
+                let (header, from) = (&received.header, followed.connection().peer());
+                let letter = if header.is_snapshot() { Letter::Snapshot } else { Letter::Transaction };
+                self.received(from, letter, header.max_txid.get(), format_args!("{}", header.max_txid));
                 let arrived = Arrived::new(&received, bytes.len());
                 self.kept.borrow_mut().insert(delivery, (received, bytes));
                 Event::Body { stream, body: Body::Kept { delivery, arrived } }

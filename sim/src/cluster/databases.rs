@@ -23,6 +23,7 @@ use crate::engine::Task;
 use crate::machine_disk::Path;
 use crate::node::{DiskChange, Node, Process};
 use crate::system::{SimFile, SimSystem};
+use crate::topic::Topic;
 use crate::trace::fingerprint;
 
 /// Bytes of a snapshot that are read at a time.
@@ -111,7 +112,9 @@ impl Databases {
             for database in &databases {
                 if let Err(errno) = this.set_authority(database, authority) {
                     let name = database.name();
-                    this.node.record.event(format_args!("{name} cannot take the role {role:?}: {errno}"));
+                    this.node
+                        .record
+                        .event_of(Topic::Note, format_args!("{name} cannot take the role {role:?}: {errno}"));
                     this.node.record.probe("role not taken");
                     for database in &databases {
                         // To commit nothing takes nothing.
@@ -161,7 +164,9 @@ impl Databases {
             self.node.record.probe("snapshot over other data");
         }
         if let Some(replaces) = replaces.filter(|replaces| replaces.diverged) {
-            self.node.record.event(format_args!("{name} is kept aside at {}", replaces.local));
+            self.node
+                .record
+                .event_of(Topic::Note, format_args!("{name} is kept aside at {}", replaces.local));
             self.node.record.probe("database kept aside");
         }
         self.run(move |this| this.receive(&database, &received, &bytes)).await
@@ -179,7 +184,7 @@ impl Databases {
             apply::receive(&served, Some(applier), received, &file, len)
         });
         outcome.map_err(|_| Refusal::Storage)?.map_err(|error| {
-            self.node.record.event(format_args!("{} refuses: {error}", database.name()));
+            self.node.record.event_of(Topic::Note, format_args!("{} refuses: {error}", database.name()));
             match error {
                 ReceiveError::Refused(database::ApplyError::NotNext { .. }) => Refusal::Position,
                 ReceiveError::Refused(database::ApplyError::Checksum { .. }) => Refusal::NeedsSnapshot,

@@ -8,9 +8,9 @@ use litefs_core::node::{LeaseReply, LeaseRequest, PrimaryInfo};
 use crate::network::Stack;
 use crate::record::Record;
 use crate::rt::{self, Host};
+use crate::topic::{Lease, Letter, Message, Topic};
 
-/// The machine that the lease service runs on.
-pub(crate) const SERVICE: u8 = 200;
+pub(crate) use crate::trace::LEASE_SERVICE as SERVICE;
 
 /// A service that lets one node be primary at a time, with a time to live: what the model of Consul, etcd and a bucket have
 /// in common.
@@ -89,7 +89,18 @@ impl LeaseService {
 
     /// Ends the lease before its time, as an operator can.
     pub(crate) fn expire(&self) {
-        self.holder.take();
+        self.set_holder(None);
+    }
+
+    fn set_holder(&self, holder: Option<Holding>) {
+        let lease = holder.map(|Holding { machine, until_ns, .. }| Lease { machine, until_ns });
+        match lease {
+            Some(Lease { machine, .. }) => {
+                self.record.event_of(Topic::Lease(lease), format_args!("n{machine} has the lease"));
+            }
+            None => self.record.event_of(Topic::Lease(None), format_args!("nobody has the lease")),
+        }
+        self.holder.replace(holder);
     }
 
     async fn serve(self: Rc<Self>) {
@@ -100,11 +111,18 @@ impl LeaseService {
                 continue;
             }
             let reply = self.answer(from, question);
-            self.record.event(format_args!("lease service: n{from} {question:?}: {reply:?}"));
+            self.record.event_of(
+                Topic::Received(question.message(from, Letter::LeaseRequest)),
+                format_args!("n{from} {question:?}: {reply:?}"),
+            );
             if rt::elapsed_ns() < self.mute_until_ns.get() {
                 self.record.probe("lease reply lost");
                 continue;
             }
+            self.record.event_of(
+                Topic::Sent(question.message(from, Letter::LeaseReply)),
+                format_args!("to n{from}: {reply:?}"),
+            );
             self.stack.send_message(from, encode_reply(question, &reply));
         }
     }
@@ -115,7 +133,7 @@ impl LeaseService {
         let held = self.holder();
         let grant = || {
             let until_ns = after(self.ttl);
-            self.holder.replace(Some(Holding { machine, session, until_ns }));
+            self.set_holder(Some(Holding { machine, session, until_ns }));
             LeaseReply::Held { ttl: Some(self.ttl) }
         };
         match (request, held) {
@@ -133,7 +151,7 @@ impl LeaseService {
             (LeaseRequest::Renew, _) => LeaseReply::Lost,
             (LeaseRequest::Release, held) => {
                 if held.is_some_and(|holding| is_holder(&holding)) {
-                    self.holder.take();
+                    self.set_holder(None);
                 }
                 LeaseReply::Released
             }
@@ -152,6 +170,16 @@ pub(crate) fn machine_of(primary: &PrimaryInfo) -> u8 {
 }
 
 impl Question {
+    /// The request of a machine, or the reply to it.
+    pub(crate) fn message(&self, machine: u8, letter: Letter) -> Message {
+        let number = (self.session << 32) + self.number;
+        if letter == Letter::LeaseRequest {
+            Message { from: machine, to: SERVICE, letter, number }
+        } else {
+            Message { from: SERVICE, to: machine, letter, number }
+        }
+    }
+
     /// As a datagram.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let request = match self.request {

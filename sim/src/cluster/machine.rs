@@ -15,6 +15,7 @@ use crate::network::Stack;
 use crate::node::Node;
 use crate::plan::Crash;
 use crate::rt;
+use crate::topic::{Standing, Topic};
 use crate::world::Mounted;
 
 /// A machine of the cluster through all its lives.
@@ -92,7 +93,8 @@ impl Machine {
                     return;
                 }
                 if self.node.generation() == generation {
-                    self.node.record.event(format_args!("the daemon has stopped"));
+                    let down = Topic::Role(Standing::Down);
+                    self.node.record.event_of(down, format_args!("the daemon has stopped"));
                     self.close();
                     self.node.restart();
                 }
@@ -103,7 +105,7 @@ impl Machine {
             let powered = !self.node.lost_power();
             self.stack.processes_ended(powered);
             let down = self.down.replace(Duration::ZERO).max(Duration::from_millis(10));
-            self.node.record.event(format_args!("away for {down:?}"));
+            self.node.record.event_of(Topic::Note, format_args!("away for {down:?}"));
             let back = rt::elapsed_ns() + u64::try_from(down.as_nanos()).unwrap_or(0);
             while rt::elapsed_ns() < back && !self.healed.get() {
                 rt::sleep(Duration::from_millis(10)).await;
@@ -116,7 +118,7 @@ impl Machine {
         let stopped = self.node.databases().iter().any(|database| database.is_stopped());
         let patience = if self.healed.get() { 100 } else { 1 };
         if stopped && self.node.draw(|rng| rng.percent(patience)) {
-            self.node.record.event(format_args!("the operator restarts the daemon"));
+            self.node.record.event_of(Topic::Note, format_args!("the operator restarts the daemon"));
             self.node.record.probe("operator restarted a stopped database");
             self.node.crash(Crash::Kill);
         }

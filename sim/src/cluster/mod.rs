@@ -4,13 +4,16 @@
 mod client;
 mod daemon;
 mod databases;
+mod describe;
 mod followed;
 mod lease_service;
 mod ledger;
 mod machine;
 pub mod plan;
 mod run;
+mod shrink;
 mod verdict;
 mod witness;
 
 pub use run::{Report, run};
+pub use shrink::Shrink;

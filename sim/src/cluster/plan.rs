@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use litefs_core::log::Retention;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::{Crash, JournalMode, Plan as MachinePlan, UnderTest};
 use crate::rng::Rng;
 
 /// Every parameter of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// What everything else was drawn from.
     pub seed: u64,
@@ -17,8 +18,10 @@ pub struct Plan {
     /// What holds on each machine: the disk, SQLite and the daemon's options. Its lives are not used.
     pub machine: MachinePlan,
     /// For how long a lease is granted.
+    #[serde(with = "crate::duration_text")]
     pub ttl: Duration,
     /// About how long a node waits before it tries again.
+    #[serde(with = "crate::duration_text")]
     pub reconnect_delay: Duration,
     /// By how many nanoseconds in a millisecond the clock of each machine is fast.
     pub drift_ns: Vec<i64>,
@@ -31,26 +34,29 @@ pub struct Plan {
     /// Most bytes in a segment of a connection.
     pub segment_max: usize,
     /// What the logs keep; `None` keeps all.
+    #[serde(with = "crate::retention_text")]
     pub retention: Option<Retention>,
     /// Programs on each machine.
     pub clients: u64,
     /// How long things go wrong.
+    #[serde(with = "crate::duration_text")]
     pub duration: Duration,
     /// What goes wrong, by time.
     pub faults: Vec<Fault>,
 }
 
 /// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// When it begins.
+    #[serde(with = "crate::duration_text")]
     pub at: Duration,
     /// What.
     pub kind: FaultKind,
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
     /// A machine, or all processes on it, end and come back.
     Crash {
@@ -61,6 +67,7 @@ pub enum FaultKind {
         /// At this disk operation from now on; at once if it is 0.
         operation: u64,
         /// For how long it stays away.
+        #[serde(with = "crate::duration_text")]
         down: Duration,
     },
     /// The daemon ends in order, and comes back.
@@ -68,6 +75,7 @@ pub enum FaultKind {
         /// The machine.
         machine: u8,
         /// For how long it stays away.
+        #[serde(with = "crate::duration_text")]
         down: Duration,
     },
     /// Nothing goes on on a machine.
@@ -75,6 +83,7 @@ pub enum FaultKind {
         /// The machine.
         machine: u8,
         /// For how long.
+        #[serde(with = "crate::duration_text")]
         duration: Duration,
     },
     /// A machine reaches nobody, or nobody reaches it.
@@ -86,6 +95,7 @@ pub enum FaultKind {
         /// Whether what it sends gets lost.
         outbound: bool,
         /// For how long.
+        #[serde(with = "crate::duration_text")]
         duration: Duration,
     },
     /// Two machines do not reach each other.
@@ -95,6 +105,7 @@ pub enum FaultKind {
         /// The other.
         other: u8,
         /// For how long.
+        #[serde(with = "crate::duration_text")]
         duration: Duration,
     },
     /// All connections of a machine are reset.
@@ -105,11 +116,13 @@ pub enum FaultKind {
     /// The lease service does not answer.
     LeaseDown {
         /// For how long.
+        #[serde(with = "crate::duration_text")]
         duration: Duration,
     },
     /// What the lease service answers is lost.
     LeaseMute {
         /// For how long.
+        #[serde(with = "crate::duration_text")]
         duration: Duration,
     },
     /// The lease service forgets who is primary.
@@ -142,6 +155,7 @@ pub enum FaultKind {
         /// The machine.
         machine: u8,
         /// For how long it stays away.
+        #[serde(with = "crate::duration_text")]
         down: Duration,
     },
 }

@@ -18,6 +18,7 @@ use crate::record::Record;
 use crate::rng::Rng;
 use crate::rt::{self, Host};
 use crate::run::ONE_AT_A_TIME;
+use crate::topic::Topic;
 use crate::trace::{Entry, Keep, Trace, TraceHash};
 use crate::vfs;
 
@@ -52,7 +53,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:#?}", self.plan)?;
+        writeln!(f, "{}", self.plan)?;
         for violation in &self.violations {
             writeln!(f, "violation: {violation}")?;
         }
@@ -86,7 +87,7 @@ async fn simulate(plan: Plan, record: Record) {
         let rng = part(&format!("stack {number}"));
         Stack::new(Host::new(number).await, plan.duplicate_percent, plan.segment_max, rng)
     };
-    let service = LeaseService::new(stack(SERVICE).await, plan.ttl, record.clone());
+    let service = LeaseService::new(stack(SERVICE).await, plan.ttl, record.of_machine(SERVICE));
     let witness = Witness::new(record.clone(), Rc::clone(&service));
     vfs::install();
     let mut machines = Vec::new();
@@ -115,7 +116,7 @@ async fn simulate(plan: Plan, record: Record) {
         if record.is_violated() {
             break;
         }
-        record.event(format_args!("fault {fault:?}"));
+        record.event_of(Topic::Fault, format_args!("{}", fault.kind));
         inject(fault, &machines, &service);
     }
     pass_until(plan.duration, &record).await;
@@ -134,7 +135,7 @@ async fn simulate(plan: Plan, record: Record) {
     for supervisor in supervisors {
         supervisor.join().await;
     }
-    record.event(format_args!("{} transactions tried", witness.ledger.borrow().tried()));
+    record.event_of(Topic::Note, format_args!("{} transactions tried", witness.ledger.borrow().tried()));
 }
 
 /// Waits until this time of the run, or until a promise is broken: what comes after that tells nothing.
@@ -231,7 +232,7 @@ fn for_a_while(set: impl Fn(bool) + 'static, duration: Duration) {
 
 /// Ends everything that goes wrong.
 fn heal(plan: &Plan, machines: &[Rc<Machine>], service: &Rc<LeaseService>, record: &Record) {
-    record.event(format_args!("everything is healed"));
+    record.event_of(Topic::Fault, format_args!("everything is healed"));
     let hosts: Vec<_> = machines.iter().map(|machine| machine.stack.host()).chain([service.host()]).collect();
     for one in &hosts {
         for other in &hosts {

@@ -13,6 +13,7 @@ use super::witness::Witness;
 use crate::coroutine;
 use crate::record::Record;
 use crate::rt;
+use crate::topic::Topic;
 
 /// How long a cluster may take until all machines have the same, all faults being over.
 const BOUND: Duration = Duration::from_secs(30);
@@ -57,7 +58,7 @@ pub(crate) async fn come_together(
         calm = if primaries == 1 && same && last.as_ref() == Some(&states) { calm + 1 } else { 0 };
         last = Some(states);
     }
-    record.event(format_args!("the cluster has come together"));
+    record.event_of(Topic::Note, format_args!("the cluster has come together"));
     check_contents(machines, record).await;
     check_reads(plan, machines, witness, record).await;
 }

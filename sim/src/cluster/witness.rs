@@ -9,6 +9,7 @@ use super::lease_service::LeaseService;
 use super::ledger::Ledger;
 use crate::node::{Node, Observer};
 use crate::record::Record;
+use crate::topic::{At, Standing, Topic};
 
 /// Who sees everything that happens in the cluster, and knows what must not.
 #[derive(Debug)]
@@ -61,10 +62,22 @@ impl Witness {
 
     /// A machine has taken a role.
     pub(crate) fn role_taken(&self, node: &Node, role: &Role) {
-        if role.is_primary() {
-            self.epochs.borrow_mut().push(node.record.machine());
-            self.record.probe("primary");
-            node.record.event(format_args!("is primary, tenure {}", self.epoch()));
+        let standing = match role {
+            Role::Searching => Standing::Searching,
+            Role::Primary => Standing::Primary,
+            Role::Replica(_) => Standing::Replica,
+        };
+        let record = &node.record;
+        match role {
+            Role::Primary => {
+                self.epochs.borrow_mut().push(record.machine());
+                self.record.probe("primary");
+                record.event_of(Topic::Role(standing), format_args!("is primary, tenure {}", self.epoch()));
+            }
+            Role::Replica(primary) => {
+                record.event_of(Topic::Role(standing), format_args!("is replica of {}", primary.hostname));
+            }
+            Role::Searching => record.event_of(Topic::Role(standing), format_args!("looks for a primary")),
         }
     }
 
@@ -82,6 +95,8 @@ impl Witness {
             }
         }
         drop(committed);
+        let record = self.record.of_machine(machine);
+        record.event_of(Topic::Open(at(database, position)), format_args!("{database} opens at {position}"));
         self.expect_known(machine, database, position);
         self.at.borrow_mut().insert((machine, database.to_owned()), position);
     }
@@ -97,6 +112,11 @@ impl Witness {
         let Ok(position) = outcome else { return };
         let machine = node.record.machine();
         self.record.probe("transaction applied");
+        let what = if replaces.is_some() { "has the snapshot of" } else { "applies" };
+        node.record.event_of(
+            Topic::Apply(at(database.as_str(), position)),
+            format_args!("{database} {what} {position}"),
+        );
         self.expect_known(machine, database.as_str(), position);
         let key = (machine, database.as_str().to_owned());
         let before = self.at.borrow_mut().insert(key, position);
@@ -136,7 +156,7 @@ impl Observer for Witness {
 
     fn committed(&self, machine: u8, database: &str, before: Position, after: Position) {
         let record = self.record.of_machine(machine);
-        record.event(format_args!("{database} commits {after}"));
+        record.event_of(Topic::Commit(at(database, after)), format_args!("{database} commits {after}"));
         record.probe("transaction committed");
         if self.holder.get() != Some(machine) {
             record.violation(format!(
@@ -164,4 +184,8 @@ impl Observer for Witness {
         drop(committed);
         self.at.borrow_mut().insert((machine, database.to_owned()), after);
     }
+}
+
+fn at(database: &str, position: Position) -> At {
+    At { database: database.to_owned(), txid: position.txid.get() }
 }
