@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use litefs_core::apply::Applier;
 use litefs_core::database::Request;
-use litefs_core::{Errno, File};
+use litefs_core::{Errno, File, Position};
 
 use crate::coroutine;
 use crate::engine::Engine;
@@ -123,6 +123,11 @@ impl Database {
     /// Whether writes of the database file go past the daemon.
     pub(crate) fn is_passthrough(&self) -> bool {
         self.passthrough.get()
+    }
+
+    /// Where it is, unless nothing is under test or the daemon is dead.
+    pub(crate) fn position(&self, node: &Node) -> Option<Position> {
+        self.with_engine(node, node.daemon(), |engine| engine.position()).ok().flatten()
     }
 
     /// Whether the daemon gave the database up until the node is restarted.

@@ -18,6 +18,9 @@ use crate::world;
 /// Milliseconds from the beginning of SQLite's Julian days to the Unix epoch.
 const JULIAN_EPOCH_MS: i64 = 210_866_760_000_000;
 
+/// The first byte of those that SQLite locks.
+const PENDING_BYTE: u32 = 0x4000_0000;
+
 /// Bytes of a sector as SQLite's own VFS for Unix reports them.
 const SECTOR: c_int = 4096;
 
@@ -57,6 +60,13 @@ pub(crate) fn install() {
     });
     // SAFETY: a request for no bytes only makes SQLite seed its generator anew at the next use.
     unsafe { ffi::sqlite3_randomness(0, std::ptr::null_mut()) };
+}
+
+/// Where SQLite locks a database and never writes it: the files of a run agree in it.
+pub(crate) fn move_pending_byte(place: Option<u32>) {
+    let place = place.unwrap_or(PENDING_BYTE);
+    // SAFETY: SQLite reads one unsigned number for this operation. No database is open.
+    unsafe { ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_PENDING_BYTE, place) };
 }
 
 /// What SQLite allocates for an open file: its own part, then ours.

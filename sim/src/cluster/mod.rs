@@ -1,16 +1,16 @@
 //! A cluster: several machines, a network between them and a lease service, with programs at work on each machine while
 //! things go wrong. Afterwards all is healed, and everything must come together.
 
-mod client;
+mod checks;
 mod daemon;
 mod databases;
 mod followed;
 mod lease_service;
-mod ledger;
 mod machine;
 pub mod plan;
 mod run;
 mod verdict;
 mod witness;
+mod workload;
 
 pub use run::{Report, run};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use litefs_core::log::Retention;
 
+use super::workload::Features;
 use crate::plan::{Crash, JournalMode, Plan as MachinePlan, UnderTest};
 use crate::rng::Rng;
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub retention: Option<Retention>,
     /// Programs on each machine.
     pub clients: u64,
+    /// The rarer things that programs do.
+    pub workload: Features,
     /// How long things go wrong.
     pub duration: Duration,
     /// What goes wrong, by time.
@@ -178,6 +181,7 @@ impl Plan {
             segment_max: if bad { network.pick(&[100, 1400, 16_000]) } else { 16_000 },
             retention: draw_retention(&mut part("retention")),
             clients: part("clients").between(1, 3),
+            workload: Features::of_seed(seed),
             duration,
             faults: draw_faults(&mut part("faults"), machines, ttl, duration),
         }

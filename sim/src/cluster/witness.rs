@@ -6,7 +6,7 @@ use litefs_core::node::{Refusal, Replaces, Role};
 use litefs_core::{DatabaseName, Position};
 
 use super::lease_service::LeaseService;
-use super::ledger::Ledger;
+use super::checks::{Ledger, Order};
 use crate::node::{Node, Observer};
 use crate::record::Record;
 
@@ -25,6 +25,8 @@ pub(crate) struct Witness {
     holder: Cell<Option<u8>>,
     /// What programs were told.
     pub(crate) ledger: RefCell<Ledger>,
+    /// What programs saw.
+    pub(crate) order: RefCell<Order>,
 }
 
 /// A transaction of a primary.
@@ -46,6 +48,7 @@ impl Witness {
             epochs: RefCell::default(),
             holder: Cell::default(),
             ledger: RefCell::default(),
+            order: RefCell::default(),
         })
     }
 
@@ -84,6 +87,35 @@ impl Witness {
         drop(committed);
         self.expect_known(machine, database, position);
         self.at.borrow_mut().insert((machine, database.to_owned()), position);
+        self.order.borrow_mut().settled(machine, database);
+    }
+
+    /// The removal since which a database is empty that is at this position; 0 if it always was.
+    pub(crate) fn empty_since(&self, database: &'static str, position: Position) -> i64 {
+        let (committed, ledger) = (self.committed.borrow(), self.ledger.borrow());
+        let mut at = position;
+        loop {
+            if let Some(number) = ledger.drop_at(database, at) {
+                return number;
+            }
+            match committed.get(database).and_then(|known| known.get(&at)) {
+                Some(transaction) => at = transaction.parent,
+                None => return 0,
+            }
+        }
+    }
+
+    /// Whether a database that is at `later` has everything that one at `earlier` had.
+    fn follows(&self, database: &str, earlier: Position, later: Position) -> bool {
+        let committed = self.committed.borrow();
+        let mut at = later;
+        while at.txid > earlier.txid {
+            match committed.get(database).and_then(|known| known.get(&at)) {
+                Some(transaction) => at = transaction.parent,
+                None => return false,
+            }
+        }
+        at == earlier
     }
 
     /// A received transaction was applied, or was not.
@@ -96,6 +128,7 @@ impl Witness {
     ) {
         let Ok(position) = outcome else { return };
         let machine = node.record.machine();
+        self.order.borrow_mut().settled(machine, database.as_str());
         self.record.probe("transaction applied");
         self.expect_known(machine, database.as_str(), position);
         let key = (machine, database.as_str().to_owned());
@@ -125,6 +158,17 @@ impl Witness {
 impl Observer for Witness {
     fn begins(&self, _machine: u8, _database: &str) {
         self.holder.set(self.lease.holder().map(|holding| holding.machine));
+    }
+
+    fn replaces(&self, machine: u8, database: &str, local: Position, next: Position) {
+        if !self.follows(database, local, next) {
+            self.record.probe("history replaced");
+            self.order.borrow_mut().replacing(machine, database);
+        }
+    }
+
+    fn forgot(&self, machine: u8, everything: bool) {
+        self.order.borrow_mut().forgot(machine, everything);
     }
 
     fn committed(&self, machine: u8, database: &str, before: Position, after: Position) {
