@@ -79,11 +79,16 @@ impl Ledger {
 
     /// A program was told what became of its transaction.
     pub(crate) fn end(&mut self, database: &'static str, number: i64, outcome: Outcome) {
-        if let Some(link) = self.links.get_mut(&(database, number))
-            // Of removals that lead to the same position one may fail after another did not.
-            && link.outcome == Outcome::Unknown
-        {
+        if self.joined.contains_key(&(database, number)) && outcome == Outcome::Void {
+            // That one program failed does not mean that another did.
+            return;
+        }
+        let Some(link) = self.links.get_mut(&(database, number)) else { return };
+        if link.outcome == Outcome::Unknown {
             link.outcome = outcome;
+        }
+        if link.depth == 0 && link.outcome == Outcome::Void {
+            self.drops.retain(|(name, _), drop| (*name, *drop) != (database, number));
         }
     }
 

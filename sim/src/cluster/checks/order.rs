@@ -72,6 +72,8 @@ impl Order {
                 Seen::Replaced
             } else {
                 let last = began.last;
+                // One is told once.
+                (place.last, place.durable) = (follows(0).unwrap_or_default(), 0);
                 Seen::OutOfOrder(format!("{found:?} does not follow {last:x}, which was seen before"))
             };
         }
