@@ -102,6 +102,7 @@ impl Machine {
             let down = self.down.replace(Duration::ZERO).max(Duration::from_millis(10));
             self.node.record.event(format_args!("away for {down:?}"));
             let back = rt::elapsed_ns() + u64::try_from(down.as_nanos()).unwrap_or(0);
+            rt::sleep(Duration::from_millis(10)).await;
             while rt::elapsed_ns() < back && !self.healed.get() {
                 rt::sleep(Duration::from_millis(10)).await;
             }
@@ -123,6 +124,7 @@ impl Machine {
     fn boot(&self) -> bool {
         let number = self.node.record.machine();
         let failed_before = self.node.operations().1;
+        let daemon = self.node.daemon();
         for name in self.plan.machine.databases() {
             let name: Rc<str> = (*name).into();
             match Engine::open_for_reading(&self.node, &name, &self.plan.machine, node_id(number)) {
@@ -140,7 +142,7 @@ impl Machine {
                     self.node.attach(database);
                 }
                 Err(error) => {
-                    if self.node.is_alive(self.node.daemon()) && self.node.operations().1 == failed_before {
+                    if self.node.is_alive(daemon) && self.node.operations().1 == failed_before {
                         self.node.record.violation(format!("{name} cannot be opened: {error}"));
                     }
                     return false;
