@@ -115,6 +115,12 @@ impl<D: Disk> Recovery<D> {
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
+        // And so does one that goes back to where the database was removed, which removed them.
+        let removed = log.last_removal();
+        let saved = saved.or_else(|| {
+            let position = removed?;
+            Some(SavedSums { base: position, position, ..SavedSums::nothing() })
+        });
         // Without the log nobody knows whether something was committed after the checksums were saved: if it was, the
         // database file or the WAL has it.
         let adopt = lost || disk.len(File::Unjournaled)?.is_some();
