@@ -56,7 +56,7 @@ pub trait Disk: View {
     /// Writes all of `data` at `offset`, creating the file where it is missing.
     ///
     /// # Errors
-    /// What the disk answered; any prefix of `data` may have been written.
+    /// What the disk answered; any part of `data` from its start may have been written, but not all of it.
     fn write_at(&self, file: File, offset: u64, data: &[u8]) -> Result<(), Errno>;
 
     /// Cuts or extends `file` to `len` bytes, creating it where it is missing.

@@ -70,6 +70,10 @@ impl Kernel for KernelCache {
         self.tell(|notifier, database| notifier.invalidate_attributes(database, file))
     }
 
+    fn sync_log(&self) -> Result<(), Errno> {
+        self.database.upgrade().map_or(Ok(()), |database| database.make_log_durable())
+    }
+
     fn created(&self, file: File) -> Result<(), Errno> {
         self.tell(|notifier, database| notifier.created(database, file))
     }

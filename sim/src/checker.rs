@@ -143,7 +143,8 @@ fn check_database(
     }
     let mut numbers = std::collections::BTreeMap::new();
     let database: Rc<str> = name.into();
-    let replayed = replay::replay(&node.disk(), &database, &mut |at, image| {
+    let archived = node.archived(&database);
+    let replayed = replay::replay(&node.disk(), &database, &archived, &mut |at, image| {
         let seen = match look_at_image(image, at == position || at.txid.get() % 8 == 0) {
             Ok(seen) => seen,
             Err(error) => return fail(format!("log at {at}: cannot be read: {error}")),

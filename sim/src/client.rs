@@ -8,7 +8,7 @@ use crate::content_check;
 use crate::coroutine;
 use crate::history::{History, Outcome};
 use crate::node::{Node, Process};
-use crate::plan::{JournalMode, Plan, Synchronous, UnderTest};
+use crate::plan::{JournalMode, Often, Plan, Synchronous, UnderTest};
 use crate::rng::Rng;
 
 /// One application with one connection, doing what its random numbers say.
@@ -86,7 +86,16 @@ impl Client {
             }
             return;
         };
-        let step = self.rng.below(100);
+        let step = match self.plan.often {
+            Some(often) if self.rng.percent(50) => match often {
+                Often::LargeWrite => 60,
+                Often::Checkpoint => 75,
+                Often::Vacuum => 81,
+                Often::JournalMode => 88,
+                Often::WriteBoth => 93,
+            },
+            _ => self.rng.below(100),
+        };
         let (name, result) = match step {
             0..60 => ("write", self.write(&connection, false)),
             60..65 => ("large write", self.write(&connection, true)),

@@ -43,12 +43,12 @@ impl DatabaseDisk {
 
 impl View for DatabaseDisk {
     fn read_at(&self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        if file == File::Shm {
-            // Shared memory is no file of the disk here.
-            let shm = self.living()?.database(&self.database).and_then(|database| database.shm());
+        let node = self.living()?;
+        if file == File::Shm && node.is_wal_index_readable() {
+            let shm = node.database(&self.database).and_then(|database| database.shm());
             return Ok(shm.map_or(0, |shm| shm.read_from(offset, buf)));
         }
-        Ok(self.living()?.disk().read_at(&self.path(file), offset, buf))
+        Ok(node.disk().read_at(&self.path(file), offset, buf))
     }
 
     fn len(&self, file: File) -> Result<Option<u64>, Errno> {

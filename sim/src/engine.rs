@@ -1,8 +1,9 @@
 use std::rc::Rc;
 
-use litefs_core::database::{Authority, Faults, Options, Request, StopReason};
+use litefs_core::database::{Authority, Options, Request, StopReason};
 use litefs_core::drive::{Driver, OpenError};
-use litefs_core::{Disk, Errno, NodeId, Now, Position};
+use litefs_core::log::Retention;
+use litefs_core::{Disk, Errno, File, NodeId, Now, Position};
 
 use crate::database_disk::DatabaseDisk;
 use crate::machine_disk::Path;
@@ -43,8 +44,11 @@ impl Engine {
             node_id,
             compress: plan.compress,
             backlog_max: plan.backlog_max,
-            faults: Faults { ..plan.planted },
+            planted: plan.planted,
         };
+        if node.has_torn_sums(&Path::Governed(Rc::clone(database), File::Sums)) {
+            node.record.violation(format!("{database}: honest disk, damaged page checksums"));
+        }
         let super_journal_exists = |path: &[u8]| {
             let name =
                 path.rsplit(|byte| *byte == b'/').next().and_then(|name| std::str::from_utf8(name).ok());
@@ -134,6 +138,7 @@ impl Engine {
             Task::Append => driver.append_pending(),
             Task::Sync => driver.append_pending().and_then(|()| driver.sync_log()),
             Task::Save => driver.save(),
+            Task::Expire(size) => driver.expire(Retention { age_ms: None, size: Some(size) }, 0).map(drop),
             Task::ExtendWal(len) => driver.extend_wal(len),
         }
     }
@@ -156,6 +161,8 @@ pub(crate) enum Task {
     Sync,
     /// Saves the page checksums.
     Save,
+    /// Removes the oldest segments of a log that is larger than so many bytes.
+    Expire(u64),
     /// Makes the WAL at least so many bytes long.
     ExtendWal(u64),
 }

@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use litefs_core::Errno;
 
-use crate::plan::{Crash, DiskFault, Life};
+use crate::plan::{Aim, AimedError, Crash, DiskFault, Life};
+use crate::step::Step;
 
 /// What goes wrong in one life of a node, by the number of the disk operation it goes wrong at.
 #[derive(Debug, Default)]
@@ -12,6 +13,9 @@ pub(crate) struct Faults {
     /// Ascending; each fires at the first operation it suits from that one on.
     errors: Vec<(u64, DiskFault)>,
     full: Range<u64>,
+    /// The step that the crash waits for.
+    crash_aim: Option<Aim>,
+    aimed: Vec<AimedError>,
     fired: u64,
 }
 
@@ -47,6 +51,8 @@ impl Faults {
             crash: life.crash,
             errors: life.errors.clone(),
             full: life.full.clone(),
+            crash_aim: life.crash_aim,
+            aimed: life.aimed.clone(),
             fired: 0,
         }
     }
@@ -57,10 +63,13 @@ impl Faults {
     }
 
     /// Counts an operation and says what becomes of it.
-    pub(crate) fn next(&mut self, kind: Kind) -> Verdict {
+    pub(crate) fn next(&mut self, kind: Kind, step: Step) -> Verdict {
         self.operations += 1;
         let at = self.operations;
-        if let Some((_, crash)) = self.crash.take_if(|(crash_at, _)| at >= *crash_at) {
+        let aim = &mut self.crash_aim;
+        let is_time =
+            |(from, _): &mut (u64, Crash)| at >= *from && aim.as_mut().is_none_or(|aim| aim.hits(step));
+        if let Some((_, crash)) = self.crash.take_if(is_time) {
             return Verdict::Crash(crash);
         }
         if kind == Kind::Grow && self.full.contains(&at) {
@@ -72,11 +81,19 @@ impl Faults {
             DiskFault::Enospc => kind == Kind::Grow,
             DiskFault::LyingSync => kind == Kind::Sync,
         };
-        let Some(index) = self.errors.iter().position(|(from, fault)| *from <= at && suits(*fault)) else {
-            return Verdict::Proceed;
+        let aimed = self
+            .aimed
+            .iter_mut()
+            .position(|error| error.from <= at && suits(error.fault) && error.aim.hits(step));
+        let fault = match aimed {
+            Some(index) => self.aimed.remove(index).fault,
+            None => match self.errors.iter().position(|(from, fault)| *from <= at && suits(*fault)) {
+                Some(index) => self.errors.remove(index).1,
+                None => return Verdict::Proceed,
+            },
         };
         self.fired += 1;
-        match self.errors.remove(index).1 {
+        match fault {
             DiskFault::Eio => Verdict::Fail(Errno::EIO),
             DiskFault::Enospc => Verdict::Fail(Errno::ENOSPC),
             DiskFault::LyingSync => Verdict::FailAndForget,
@@ -103,14 +120,30 @@ mod tests {
         let mut faults = Faults::of(&Life {
             crash: Some((5, Crash::PowerLoss)),
             errors: vec![(1, DiskFault::LyingSync), (2, DiskFault::Enospc)],
-            full: 0..0,
+            ..Life::default()
         });
-        assert_eq!(faults.next(Kind::Grow), Verdict::Proceed);
-        assert_eq!(faults.next(Kind::Sync), Verdict::FailAndForget);
-        assert_eq!(faults.next(Kind::Other), Verdict::Proceed);
-        assert_eq!(faults.next(Kind::Grow), Verdict::Fail(Errno::ENOSPC));
-        assert_eq!(faults.next(Kind::Grow), Verdict::Crash(Crash::PowerLoss));
-        assert_eq!(faults.next(Kind::Grow), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Grow, Step::Other), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Sync, Step::Other), Verdict::FailAndForget);
+        assert_eq!(faults.next(Kind::Other, Step::Other), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Grow, Step::Other), Verdict::Fail(Errno::ENOSPC));
+        assert_eq!(faults.next(Kind::Grow, Step::Other), Verdict::Crash(Crash::PowerLoss));
+        assert_eq!(faults.next(Kind::Grow, Step::Other), Verdict::Proceed);
         assert_eq!((faults.operations(), faults.fired()), (6, 2));
+    }
+
+    #[test]
+    fn aimed_faults_wait_for_their_step() {
+        let aim = |step, nth| Aim { step, nth };
+        let mut faults = Faults::of(&Life {
+            crash: Some((2, Crash::Kill)),
+            crash_aim: Some(aim(Step::LogSync, 2)),
+            aimed: vec![AimedError { from: 2, aim: aim(Step::LogAppend, 1), fault: DiskFault::Enospc }],
+            ..Life::default()
+        });
+        assert_eq!(faults.next(Kind::Grow, Step::LogAppend), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Sync, Step::LogSync), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Grow, Step::WalWrite), Verdict::Proceed);
+        assert_eq!(faults.next(Kind::Grow, Step::LogAppend), Verdict::Fail(Errno::ENOSPC));
+        assert_eq!(faults.next(Kind::Sync, Step::LogSync), Verdict::Crash(Crash::Kill));
     }
 }

@@ -68,6 +68,7 @@ impl Named {
             Self::Governed(database, file) => database.request(node, process, Request::Remove(*file)),
             Self::Plain(path) => {
                 node.change(process, path, DiskChange::Remove)?;
+                node.maybe_die_after_super_journal(process);
                 if !sync_directory {
                     return Ok(());
                 }

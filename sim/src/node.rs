@@ -3,17 +3,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use litefs_core::{Errno, Now, Position};
+use litefs_core::{Errno, Now, Position, SavedSums};
 
 use crate::coroutine;
 use crate::database::Database;
 use crate::faults::{Faults, Kind, Verdict};
 use crate::machine_disk::{MachineDisk, Path};
-use crate::plan::{Crash, FileSystem, Plan};
+use crate::plan::{Crash, FileSystem, Often, Plan};
 use crate::record::Record;
+use crate::replay::{self, Segment};
 use crate::rng::Rng;
 use crate::rt;
 use crate::shm::{Shm, ShmContent};
+use crate::step::Step;
 use crate::trace::fingerprint;
 use crate::unsynced_file::SECTOR;
 
@@ -34,10 +36,15 @@ pub(crate) struct Node {
     pause_percent: Cell<u64>,
     split_writes: Cell<bool>,
     powersafe: Cell<bool>,
+    readable_wal_index: Cell<bool>,
+    /// The segments that the daemon has removed from each database's log.
+    archive: RefCell<BTreeMap<Rc<str>, Vec<Segment>>>,
     generation: Cell<u64>,
     dead_processes: RefCell<BTreeSet<u64>>,
     /// Of a hundred commits to the WAL, how many are the last thing their process does.
     death_percent: Cell<u64>,
+    /// The same of a hundred ends of a super-journal.
+    super_death_percent: Cell<u64>,
     /// Processes that died in a commit and still hold their locks.
     doomed: RefCell<BTreeSet<u64>>,
     /// Something failed after a commit, which SQLite takes for a failed commit.
@@ -111,9 +118,12 @@ impl Node {
             pause_percent: Cell::new(0),
             split_writes: Cell::new(false),
             powersafe: Cell::new(true),
+            readable_wal_index: Cell::new(false),
+            archive: RefCell::default(),
             generation: Cell::new(1),
             dead_processes: RefCell::default(),
             death_percent: Cell::new(0),
+            super_death_percent: Cell::new(0),
             doomed: RefCell::default(),
             commit_seems_failed: Cell::new(false),
             databases: RefCell::default(),
@@ -198,6 +208,11 @@ impl Node {
         self.frozen_until_ns.set(self.frozen_until_ns.get().max(until));
     }
 
+    /// Ends [`Self::freeze`]; who waits already waits on.
+    pub(crate) fn thaw(&self) {
+        self.frozen_until_ns.set(0);
+    }
+
     /// How long nothing goes on.
     pub(crate) fn frozen_for(&self) -> Option<Duration> {
         let left = self.frozen_until_ns.get().saturating_sub(rt::elapsed_ns());
@@ -220,13 +235,50 @@ impl Node {
     pub(crate) fn set_kernel(&self, plan: &Plan) {
         self.pause_percent.set(plan.pause_percent);
         self.death_percent.set(if plan.kill_clients { 3 } else { 0 });
+        let spans = plan.often == Some(Often::WriteBoth);
+        self.super_death_percent.set(if plan.kill_clients && spans { 50 } else { 0 });
         self.split_writes.set(plan.split_writes);
         self.powersafe.set(plan.powersafe_overwrite);
+        self.readable_wal_index.set(plan.readable_wal_index);
     }
 
     /// Whether SQLite may assume that a torn write leaves the bytes around it alone.
     pub(crate) fn is_powersafe(&self) -> bool {
         self.powersafe.get()
+    }
+
+    /// Whether the daemon can read the wal-index.
+    pub(crate) fn is_wal_index_readable(&self) -> bool {
+        self.readable_wal_index.get()
+    }
+
+    /// Whether the file of page checksums at `path` is there and cannot be used, though no sync has lied.
+    pub(crate) fn has_torn_sums(&self, path: &Path) -> bool {
+        let disk = self.disk.borrow();
+        let Some(len) = disk.len(path) else { return false };
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        disk.read_at(path, 0, &mut bytes);
+        SavedSums::decode(&bytes).is_none() && !self.record.saw("lying sync")
+    }
+
+    /// The segments of a database's log.
+    pub(crate) fn segments(&self, database: &Rc<str>) -> Vec<Segment> {
+        replay::segments(&self.disk.borrow(), database)
+    }
+
+    /// Keeps those of `segments` that retention has removed meanwhile, for those who check the log. Returns whether
+    /// there are any.
+    pub(crate) fn archive(&self, database: &Rc<str>, mut segments: Vec<Segment>) -> bool {
+        let present = self.disk.borrow().segments(database);
+        segments.retain(|segment| !present.contains(&segment.number));
+        let any = !segments.is_empty();
+        self.archive.borrow_mut().entry(Rc::clone(database)).or_default().extend(segments);
+        any
+    }
+
+    /// What retention has removed of a database's log.
+    pub(crate) fn archived(&self, database: &Rc<str>) -> Vec<Segment> {
+        self.archive.borrow().get(database).cloned().unwrap_or_default()
     }
 
     /// The number of disk operations, and of those that failed, since faults were set.
@@ -341,10 +393,16 @@ impl Node {
 
     /// Sometimes ends the process that has just committed to the WAL, before it can publish the commit in the wal-index.
     pub(crate) fn maybe_die_in_commit(&self, process: Process) {
-        if process.number != self.daemon().number
-            && self.death_percent.get() > 0
-            && self.draw(|rng| rng.percent(self.death_percent.get()))
-        {
+        self.maybe_die(process, self.death_percent.get());
+    }
+
+    /// The same of a process that has removed a super-journal, before it can end the journals that name it.
+    pub(crate) fn maybe_die_after_super_journal(&self, process: Process) {
+        self.maybe_die(process, self.super_death_percent.get());
+    }
+
+    fn maybe_die(&self, process: Process, percent: u64) {
+        if process.number != self.daemon().number && percent > 0 && self.draw(|rng| rng.percent(percent)) {
             self.record.event(format_args!("process {} dies in its commit", process.number));
             self.dead_processes.borrow_mut().insert(process.number);
             self.doomed.borrow_mut().insert(process.number);
@@ -407,7 +465,7 @@ impl Node {
         self.maybe_pause(process)?;
         let (kind, verdict) = {
             let kind = change.kind(self.disk.borrow().len(path));
-            (kind, self.faults.borrow_mut().next(kind))
+            (kind, self.faults.borrow_mut().next(kind, Step::of(path, change)))
         };
         match change {
             DiskChange::Write { offset, data } => self.record.event(format_args!(
@@ -429,8 +487,10 @@ impl Node {
             }
             Verdict::FailAndForget => {
                 self.record.probe("lying sync");
-                self.disk.borrow_mut().forget_unsynced(path);
-                self.forgot(false);
+                if matches!(change, DiskChange::Sync) {
+                    self.disk.borrow_mut().forget_unsynced(path);
+                    self.forgot(false);
+                }
                 Err(Errno::EIO)
             }
             Verdict::Crash(crash) => {
@@ -475,14 +535,13 @@ impl Node {
         }
     }
 
-    /// Of a write, any number of the first bytes; of anything else, nothing. In files that SQLite writes it ends with a
-    /// sector, and is not all of the write: no kernel leaves half a header of a journal, or a whole frame, and says that
-    /// the write failed.
+    /// Of a write, any number of the first bytes but not all; of anything else, nothing. In files that SQLite writes it
+    /// ends with a sector: no kernel leaves half a header of a journal and says that the write failed.
     fn apply_part(&self, path: &Path, change: DiskChange<'_>, kind: Kind) {
         if let (Kind::Grow, DiskChange::Write { offset, data }) = (kind, change) {
-            let mut kept = self.draw(|rng| rng.index(data.len() + 1));
+            let mut kept = self.draw(|rng| rng.index(data.len() + 1)).min(data.len().saturating_sub(1));
             if !path.is_log() {
-                let end = offset + kept.min(data.len().saturating_sub(1)) as u64;
+                let end = offset + kept as u64;
                 kept = usize::try_from((end - end % SECTOR).saturating_sub(offset)).unwrap_or(0);
             }
             if kept > 0 {

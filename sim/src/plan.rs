@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use litefs_core::database::Faults as Planted;
+use litefs_core::Planted;
 
 use crate::rng::Rng;
+use crate::step::Step;
 
 /// Every parameter of a run.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub struct Plan {
     pub seed: u64,
     /// What SQLite's operations go to.
     pub under_test: UnderTest,
-    /// Rules that the machine breaks on purpose.
+    /// The rule that the machine breaks on purpose.
     pub planted: Planted,
     /// Bytes above which the log begins a new segment.
     pub segment_len_max: u64,
@@ -53,6 +54,12 @@ pub struct Plan {
     pub kill_clients: bool,
     /// Whether the daemon makes the WAL longer than its frames now and then.
     pub extend_wal: bool,
+    /// Whether the daemon removes old segments of the log now and then.
+    pub retention: bool,
+    /// Whether the daemon can read the wal-index, as it can where that is a file.
+    pub readable_wal_index: bool,
+    /// What connections do in half of their steps, if anything.
+    pub often: Option<Often>,
     /// The number of connections.
     pub clients: u64,
     /// What every connection does in every life before it is done.
@@ -68,6 +75,27 @@ pub enum UnderTest {
     Nothing,
     /// Through the machine of the database.
     Machine,
+}
+
+/// Something that connections do now and then, and may do often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Often {
+    /// A transaction over both databases.
+    WriteBoth,
+    /// `VACUUM`, also with another page size.
+    Vacuum,
+    /// Another journal mode.
+    JournalMode,
+    /// A checkpoint.
+    Checkpoint,
+    /// A transaction of many pages.
+    LargeWrite,
+}
+
+impl Often {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::WriteBoth, Self::Vacuum, Self::JournalMode, Self::Checkpoint, Self::LargeWrite];
 }
 
 /// What a file system promises beyond what was synced.
@@ -138,6 +166,30 @@ pub struct Life {
     pub errors: Vec<(u64, DiskFault)>,
     /// The disk operations during which the disk is full.
     pub full: Range<u64>,
+    /// The step that the node stops in, counted from the operation that `crash` says.
+    pub crash_aim: Option<Aim>,
+    /// Errors of certain steps.
+    pub aimed: Vec<AimedError>,
+}
+
+/// The first, second or later operation of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim {
+    /// The kind.
+    pub step: Step,
+    /// How many are still to come, that one included.
+    pub nth: u64,
+}
+
+/// An error of a certain step.
+#[derive(Clone, Copy, Debug)]
+pub struct AimedError {
+    /// The disk operation from which steps count.
+    pub from: u64,
+    /// The step that fails.
+    pub aim: Aim,
+    /// How it fails.
+    pub fault: DiskFault,
 }
 
 /// How a node stops.
@@ -211,10 +263,34 @@ impl Plan {
             // Drawn apart, so that it left the seeds before it what they were.
             kill_clients: Rng::of_part(seed, "kill clients").percent(30),
             extend_wal: Rng::of_part(seed, "extend wal").percent(25),
+            retention: false,
+            readable_wal_index: false,
+            often: None,
             clients,
             steps: rng.between(10, 60) / clients + 2,
             lives,
         }
+    }
+
+    /// Another run of `seed`, in which faults are aimed at certain steps, nodes end now with their disk's cache and
+    /// now without, and the daemon does more on its own.
+    pub fn aimed(seed: u64) -> Self {
+        let mut rng = Rng::of_part(seed, "aimed");
+        let mut plan = Self::of_seed(seed, UnderTest::Machine);
+        if plan.synchronous == Synchronous::Off {
+            plan.synchronous = Synchronous::Full;
+        }
+        plan.readable_wal_index = true;
+        plan.often = rng.percent(40).then(|| rng.pick(&Often::ALL));
+        plan.retention = rng.percent(40);
+        if plan.retention {
+            plan.segment_len_max = rng.pick(&[4096, 20_000]);
+        }
+        let errors = rng.percent(50);
+        for life in &mut plan.lives {
+            life.aim(&mut rng, errors);
+        }
+        plan
     }
 
     /// Names of the databases that take part.
@@ -239,7 +315,41 @@ impl Life {
         }
         let from = rng.between(1, longest);
         let full = if full_disk { from..from + rng.between(1, 100) } else { 0..0 };
-        Self { crash, errors: failing, full }
+        Self { crash, errors: failing, full, ..Self::default() }
+    }
+
+    /// Aims the crash at a step, and errors if there are to be `errors`.
+    fn aim(&mut self, rng: &mut Rng, errors: bool) {
+        let longest = rng.pick(&[10, 100, 500]);
+        let crash = rng.pick(&[Crash::PowerLoss, Crash::PowerLoss, Crash::Kill]);
+        self.crash = rng.percent(85).then(|| (rng.between(1, longest), crash));
+        if rng.percent(80) {
+            self.crash_aim = Some(Aim { step: Step::draw(rng), nth: rng.between(1, 3) });
+        }
+        if !errors {
+            return;
+        }
+        for _ in 0..rng.between(0, 2) {
+            let lying = rng.percent(60);
+            let (step, fault) = if lying {
+                (Step::draw_sync(rng), DiskFault::LyingSync)
+            } else {
+                (Step::draw(rng), rng.pick(&[DiskFault::Eio, DiskFault::Enospc]))
+            };
+            let aim = Aim { step, nth: rng.between(1, 3) };
+            self.aimed.push(AimedError { from: rng.between(1, longest), aim, fault });
+        }
+    }
+}
+
+impl Aim {
+    /// Whether this operation is the one, which is then behind it.
+    pub(crate) fn hits(&mut self, step: Step) -> bool {
+        if self.nth > 0 && step == self.step {
+            self.nth -= 1;
+            return self.nth == 0;
+        }
+        false
     }
 }
 

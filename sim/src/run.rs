@@ -197,7 +197,7 @@ async fn work(node: Rc<Node>, daemon: Process, plan: Rc<Plan>, over: Rc<Cell<boo
         for number in node.take_doomed() {
             closed.extend(node.end_process(number));
         }
-        let (worker, extend_wal) = (Rc::clone(&node), plan.extend_wal);
+        let (worker, plan) = (Rc::clone(&node), Rc::clone(&plan));
         coroutine::run(&node, daemon, move || {
             for database in closed {
                 database.tell_closed(&worker, daemon);
@@ -205,11 +205,24 @@ async fn work(node: Rc<Node>, daemon: Process, plan: Rc<Plan>, over: Rc<Cell<boo
             for database in worker.databases() {
                 let mut task =
                     worker.draw(|rng| rng.pick(&[Task::Append, Task::Sync, Task::Sync, Task::Save]));
-                if extend_wal && worker.draw(|rng| rng.percent(30)) {
+                if plan.extend_wal && worker.draw(|rng| rng.percent(30)) {
                     task = Task::ExtendWal(worker.draw(|rng| rng.between(0, 200_000)));
                     worker.record.probe("WAL extended");
                 }
-                let result = database.with_engine(&worker, daemon, |engine| engine.work(task));
+                if plan.retention && worker.draw(|rng| rng.percent(30)) {
+                    task = Task::Expire(worker.draw(|rng| rng.pick(&[0, 8_000, 40_000])));
+                }
+                let result = database.with_engine(&worker, daemon, |engine| {
+                    if !matches!(task, Task::Expire(_)) {
+                        return engine.work(task);
+                    }
+                    let segments = worker.segments(database.name());
+                    let result = engine.work(task);
+                    if worker.archive(database.name(), segments) {
+                        worker.record.probe("segment of the log removed");
+                    }
+                    result
+                });
                 worker.record.event(format_args!("{} {task:?} {result:?}", database.name()));
                 database.publish_in_doubt(&worker, daemon);
             }

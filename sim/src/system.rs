@@ -137,6 +137,10 @@ impl System for SimSystem {
         Ok(())
     }
 
+    fn sync_log(&self) -> Result<(), Errno> {
+        self.database.with_engine(&self.node, self.daemon, |engine| engine.driver_mut().sync_log())?
+    }
+
     fn store(&self, _file: File, _offset: u64, _bytes: &[u8]) -> Result<(), Errno> {
         self.check()
     }

@@ -216,6 +216,7 @@ impl<S: System> Applier<S> {
         let resized = self.current_header()?.is_some_and(|header| header.page_size != pages.page_size());
         let Some(open) = &self.open else { return Err(not_open()) };
         direct::set_space_aside(&open.file, pages)?;
+        self.context.sync_log()?;
         self.torn = true;
         direct::write_transaction(&self.context, &open.file, pages, snapshot || resized)?;
         self.torn = false;
@@ -248,6 +249,7 @@ impl<S: System> Applier<S> {
                 Err(error) => return Err(error),
             }
         }
+        self.context.sync_log()?;
         // Without the database file nobody looks at the others.
         for kind in [Kind::Database, Kind::Journal, Kind::Wal, Kind::Shm] {
             self.context.remove(kind)?;

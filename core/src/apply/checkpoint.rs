@@ -157,6 +157,7 @@ impl<S: System> WalWriter<S> {
         page_size: PageSize,
         newest: &BTreeMap<PageNumber, u32>,
     ) -> Result<(), ApplyError> {
+        context.sync_log()?;
         let mut writer = DatabaseWriter::new(context, database, page_size);
         let mut content = vec![0; page_size.bytes()];
         for (page, frame) in newest {

@@ -61,6 +61,11 @@ impl<S: System> Context<S> {
         self.system.resized(kind).map_err(ApplyError::io("tell the kernel the size of", kind))
     }
 
+    /// Makes the log durable, before the database file is written.
+    pub(super) fn sync_log(&self) -> Result<(), ApplyError> {
+        self.system.sync_log().map_err(ApplyError::io("sync the log in front of", Kind::Database))
+    }
+
     /// Removes a backing file that may be missing.
     pub(super) fn remove(&self, kind: Kind) -> Result<(), ApplyError> {
         if self.system.remove_backing(kind).map_err(ApplyError::io("remove", kind))? {

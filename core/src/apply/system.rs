@@ -72,6 +72,13 @@ pub trait System: Clock + Debug {
     /// What the system answered.
     fn set_index_len(&self, len: u64) -> Result<(), Errno>;
 
+    /// Makes durable what the log has of this database. What is written to the database file cannot be undone, so a loss
+    /// of power must not take from the log what is in there.
+    ///
+    /// # Errors
+    /// What the disk answered. The database has stopped then.
+    fn sync_log(&self) -> Result<(), Errno>;
+
     /// Puts bytes that were just written to a backing file at `offset` into the kernel's cache, or has them forgotten
     /// there.
     ///

@@ -8,7 +8,8 @@ use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View, ltx,
+    Checksum, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction,
+    View, ltx,
 };
 
 /// What a database file says of itself.
@@ -61,7 +62,7 @@ impl Database {
             .filter(|(page, _, sum, _)| *sum != self.sums.get(*page))
             .map(|(page, offset, sum, _)| (*page, PageSource::Frame(*offset), *sum))
             .collect();
-        if !self.options.faults.skip_unwritten_pages {
+        if !self.planted().makes(Mistake::LeavesOutUnwrittenPages) {
             self.add_unwritten(&mut pages, page_size, page_count, view)?;
         }
         if pages.is_empty() && page_count == self.page_count() {
@@ -113,11 +114,14 @@ impl Database {
             }
             effects.push(Effect::AppendPending);
             effects.push(Effect::Append(Box::new(commit.transaction.clone())));
-            if self.rollback.synced && !self.options.faults.skip_log_sync {
+            if self.rollback.synced && !self.planted().makes(Mistake::CommitsBeforeLogSync) {
                 effects.push(Effect::SyncLog);
             }
         }
         effects.push(Effect::Perform);
+        if self.planted().makes(Mistake::EndsJournalBeforeLog) {
+            effects.rotate_right(1);
+        }
         self.staged = Staged::JournalEnd(commit.map(Box::new));
         Ok(effects)
     }
@@ -126,7 +130,8 @@ impl Database {
     /// that one gone: the transaction is committed. It should have ended the journal, but ends one in place only if it
     /// has read from it. So that is done here, lest the name at its end keeps the next transaction from being rolled back.
     pub(super) fn begin_journal_header<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
-        if !self.names_super_journal(view)? {
+        let leaves = self.planted().makes(Mistake::LeavesSuperJournalName);
+        if leaves || !self.names_super_journal(view)? {
             return Ok(alloc::vec![Effect::Perform]);
         }
         let commit = self.compare(view, now)?.changed();
@@ -217,7 +222,7 @@ impl Database {
                 pages.push((page, PageSource::Database, sum));
             }
         }
-        if !self.options.faults.skip_unwritten_pages {
+        if !self.planted().makes(Mistake::LeavesOutUnwrittenPages) {
             self.add_unwritten(&mut pages, facts.page_size, facts.page_count, view)?;
         }
         if pages.is_empty() && facts.page_count == self.page_count() {

@@ -29,14 +29,16 @@ pub use apply::{Admission, Applied, ApplyError};
 pub use authority::Authority;
 pub use effect::Effect;
 pub use journal_mode::JournalMode;
-pub use options::{Faults, Options};
+pub use options::Options;
 pub use received::{Inspector, Received};
 pub use request::Request;
 pub use state::State;
 pub use stop_reason::StopReason;
 
 use crate::sqlite::wal::{WalChecksum, WalHeader};
-use crate::{Errno, Now, PageNumber, PageSize, PageSource, PageSums, Position, Transaction, View};
+use crate::{
+    Errno, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Planted, Position, Transaction, View,
+};
 use rollback_capture::RollbackCapture;
 use staged::{Commit, Staged};
 use wal_capture::Generation;
@@ -215,7 +217,7 @@ impl Database {
 
     /// A sync of the WAL failed.
     pub fn set_wal_sync_failed(&mut self) {
-        self.wal_sync_failed = true;
+        self.wal_sync_failed = !self.planted().makes(Mistake::ForgetsFailedWalSync);
     }
 
     /// Whether the request under way ends the journal of a transaction that is in the log, or about to be.
@@ -241,12 +243,20 @@ impl Database {
 
     /// Stops taking changes.
     pub fn stop(&mut self, reason: StopReason) {
+        if self.planted().makes(Mistake::ForgetsFailedLogSync) && matches!(reason, StopReason::LogSync(_)) {
+            return;
+        }
         self.stopped.get_or_insert(reason);
     }
 
     /// Says whether transactions may be committed from now on.
     pub fn set_authority(&mut self, authority: Authority) {
         self.authority = authority;
+    }
+
+    /// The mistake that is planted.
+    pub(crate) fn planted(&self) -> Planted {
+        self.options.planted
     }
 
     /// Whether this node follows another one, so that transactions only come from there.
@@ -257,6 +267,7 @@ impl Database {
     /// Says whether writes to the database file may go past the machine from now on. While they may, every
     /// transaction in rollback mode is found by comparing the whole file.
     pub fn set_unseen_writes(&mut self, unseen: bool) {
+        let unseen = unseen && !self.planted().makes(Mistake::MissesUnseenWrites);
         // Who rolls back the transaction that is left does not restore the pages that were free before it.
         self.rollback.dirty_unknown |= self.unseen_writes && self.rollback.journal_active;
         self.unseen_writes = unseen;
@@ -414,7 +425,9 @@ impl Database {
             Effect::AppendPending => self.log_refuses = true,
             Effect::Append(_) => {}
             Effect::SyncLog => self.stop(StopReason::LogSync(errno)),
-            _ if logged => self.stop(StopReason::Unfinished(errno)),
+            _ if logged && !self.planted().makes(Mistake::FailsAfterLog) => {
+                self.stop(StopReason::Unfinished(errno));
+            }
             _ => {}
         }
         errno
@@ -425,7 +438,9 @@ impl Database {
         if commit.resized {
             self.sums = PageSums::default();
         }
-        self.sums.resize(commit.transaction.header.commit);
+        if !self.planted().makes(Mistake::KeepsSumsOfCutPages) {
+            self.sums.resize(commit.transaction.header.commit);
+        }
         for (page, sum) in &commit.sums {
             self.sums.set(*page, *sum);
         }

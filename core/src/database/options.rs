@@ -1,6 +1,6 @@
 //! What a database's machine is told once.
 
-use crate::{Checksum, NodeId, Now, PageSize, Position, Txid, ltx};
+use crate::{Checksum, NodeId, Now, PageSize, Planted, Position, Txid, ltx};
 
 /// What the machine is told once. Data, so that production and simulation run the same code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct Options {
     pub compress: bool,
     /// Captured transactions that may wait for the log before a writer has to help.
     pub backlog_max: usize,
-    /// Rules of the machine that the simulator breaks to see that it notices.
-    pub faults: Faults,
+    /// The rule that the simulator breaks to see that it notices.
+    pub planted: Planted,
 }
 
 impl Options {
@@ -40,17 +40,4 @@ impl Options {
             node_id: self.node_id,
         }
     }
-}
-
-/// Deliberate mistakes, all off outside the simulator's own test.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Commit in rollback mode without making the log durable first.
-    pub skip_log_sync: bool,
-    /// Look for a completed WAL transaction only in the frame being written.
-    pub skip_rescan: bool,
-    /// Leave pages out that the database grew by but that were never written.
-    pub skip_unwritten_pages: bool,
-    /// Let the WAL start over before its transactions are in the log.
-    pub skip_barrier: bool,
 }

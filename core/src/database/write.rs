@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::commit::append_unjournaled;
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Errno, File, Now, PageNumber, View};
+use crate::{Errno, File, Mistake, Now, PageNumber, View};
 
 /// Bytes of a journal's header, which SQLite overwrites with zeros to end a transaction in PERSIST mode.
 const JOURNAL_HEADER_LEN: usize = 28;
@@ -20,9 +20,9 @@ impl Database {
             File::Journal => {
                 // It is the first thing a writer in rollback mode needs: here it learns that it may not write.
                 self.require_authority(now, Errno::EACCES)?;
-                self.new_journal = true;
+                self.new_journal = !self.planted().makes(Mistake::ForgetsNameOfJournal);
             }
-            File::Wal => self.new_wal = true,
+            File::Wal => self.new_wal = !self.planted().makes(Mistake::ForgetsNameOfJournal),
             _ => {}
         }
         Ok(perform())
@@ -39,7 +39,10 @@ impl Database {
         match file {
             File::Database => self.begin_database_write(offset, data, now),
             File::Journal
-                if offset == 0 && data.len() == JOURNAL_HEADER_LEN && data.iter().all(|b| *b == 0) =>
+                if offset == 0
+                    && data.len() == JOURNAL_HEADER_LEN
+                    && data.iter().all(|b| *b == 0)
+                    && !self.planted().makes(Mistake::MissesPersistCommit) =>
             {
                 self.begin_journal_end(view, now)
             }
@@ -64,7 +67,10 @@ impl Database {
             self.require_authority(now, Errno::EIO)?;
         }
         let effects = self.unless_journaled();
-        self.rollback.wrote(self.page_size, offset, data.len() as u64);
+        let misses = self.planted().makes(Mistake::MissesWritesInWalMode);
+        if !misses || self.journal_mode != JournalMode::Wal {
+            self.rollback.wrote(self.page_size, offset, data.len() as u64);
+        }
         Ok(effects)
     }
 
@@ -111,18 +117,20 @@ impl Database {
         if offset < wal::HEADER_LEN as u64 {
             return self.begin_wal_header(offset, data, view, now);
         }
+        let planted = self.planted();
         let Some(generation) = &mut self.wal else { return Ok(perform()) };
         if offset < generation.committed_end() {
             let mut present = alloc::vec![0; data.len()];
             let read = view.read_at(File::Wal, offset, &mut present)?;
-            if read == data.len() && present == data {
+            let overwrites = self.planted().makes(Mistake::OverwritesCommitInDoubt);
+            if read == data.len() && present == data || overwrites {
                 return Ok(perform());
             }
             self.in_doubt = true;
             return Err(Errno::EIO);
         }
         self.last_wal_write = (offset, offset + data.len() as u64);
-        let advance = generation.advance(view, offset, data, !self.options.faults.skip_rescan)?;
+        let advance = generation.advance(view, offset, data, !planted.makes(Mistake::LooksAtOneFrame))?;
         let stale_page = generation.stale_page();
         let commit = match self.wal_commit(&advance, view, now) {
             Ok(commit) => commit,
@@ -149,6 +157,9 @@ impl Database {
             }
         }
         effects.push(Effect::Perform);
+        if planted.makes(Mistake::WritesRefusedCommit) {
+            effects.reverse();
+        }
         self.staged = Staged::WalWrite(advance, commit.map(Box::new));
         Ok(effects)
     }
@@ -279,7 +290,8 @@ impl Database {
     /// what is missing was committed by a writer that died before it could say so in the wal-index, where the one that
     /// asks now does not see it.
     fn refuse_in_doubt<V: View>(&mut self, view: &V) -> Result<(), Errno> {
-        if self.not_backfilled(view)?.is_none() {
+        let begins_anyway = self.planted().makes(Mistake::WalStartsOverInDoubt);
+        if begins_anyway || self.not_backfilled(view)?.is_none() {
             return Ok(());
         }
         self.in_doubt = true;
@@ -294,7 +306,7 @@ impl Database {
     /// `last`, once everything committed so far is durable in the log: the WAL is about to lose it.
     fn after_barrier(&self, last: Effect) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(3);
-        if self.wal.is_some() && !self.options.faults.skip_barrier {
+        if self.wal.is_some() && !self.planted().makes(Mistake::WalStartsOverBeforeLog) {
             effects.push(Effect::AppendPending);
             effects.push(Effect::SyncLog);
         }

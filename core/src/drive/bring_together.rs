@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::wal_scan::{self, WalTransaction};
 use crate::sqlite::journal::JournalReader;
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Disk, Errno, File, PageNumber, View};
+use crate::{Disk, Errno, File, PageNumber, Planted, View};
 
 /// Rolls the transaction back that the journal belongs to, whatever super-journal it names. The journal stays. Returns
 /// whether there was one to roll back.
@@ -36,7 +36,7 @@ pub fn roll_back_journal<D: Disk>(disk: &D) -> Result<bool, Errno> {
 /// # Errors
 /// What the disk answered; the WAL has everything as before.
 pub fn checkpoint_wal<D: Disk>(disk: &D) -> Result<usize, Errno> {
-    let Some((header, transactions)) = wal_scan::scan(disk)? else { return Ok(0) };
+    let Some((header, transactions)) = wal_scan::scan(disk, Planted::default())? else { return Ok(0) };
     write_back(disk, &header, &transactions)?;
     Ok(transactions.len())
 }

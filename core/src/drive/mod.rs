@@ -12,6 +12,7 @@ mod verdict;
 mod verify;
 mod wal_scan;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -26,7 +27,7 @@ pub use verify::verify;
 use crate::database::{Authority, Database, Effect, Request, StopReason};
 use crate::log::{AppendError, Log, Retention, SyncPlan, WalCoverage};
 use crate::sqlite::wal;
-use crate::{Checksum, Disk, Errno, File, Now, PageNumber, Position};
+use crate::{Checksum, Disk, Errno, File, Mistake, Now, PageNumber, Planted, Position, Txid};
 
 /// One database: its machine, its log and its disk.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Driver<D> {
     database_sync_failed: bool,
     /// The driver itself wrote to the database file, and nobody has asked yet.
     overwritten: bool,
+    /// Segments that the log has given up and the disk still has, the oldest first.
+    expired: VecDeque<u64>,
     /// Who still needs pages as they are before they change.
     preservers: Vec<Arc<dyn Preserve>>,
 }
@@ -64,6 +67,11 @@ impl<D: Disk> Driver<D> {
     /// The disk.
     pub fn disk(&self) -> &D {
         &self.disk
+    }
+
+    /// The mistake that is planted.
+    fn planted(&self) -> Planted {
+        self.database.planted()
     }
 
     /// The position that recovery starts from.
@@ -128,6 +136,7 @@ impl<D: Disk> Driver<D> {
             if let Err(errno) = self.perform(effect, &request) {
                 if *effect == Effect::Perform
                     && self.database.must_end_journal()
+                    && !self.planted().makes(Mistake::FailsAfterLog)
                     && self.end_journal().is_ok()
                 {
                     continue;
@@ -224,6 +233,9 @@ impl<D: Disk> Driver<D> {
             if let Err(error) = self.log.append(&self.disk, transaction) {
                 let errno = self.refuse(error);
                 self.database.pending_refused();
+                if self.planted().makes(Mistake::DropsQueueOnError) {
+                    self.database.pending_appended();
+                }
                 return Err(errno);
             }
             self.database.pending_appended();
@@ -295,13 +307,20 @@ impl<D: Disk> Driver<D> {
     /// Removes what retention does not keep of the log. Returns how many segments went.
     ///
     /// # Errors
-    /// What the disk answered; a segment that stayed is found again at the next start.
+    /// What the disk answered; a segment that stayed is tried again the next time, and found again at the next start.
     pub fn expire(&mut self, retention: Retention, now_ms: i64) -> Result<usize, Errno> {
-        let expired = self.log.expire(retention, now_ms, self.base.txid);
-        for number in &expired {
+        let everything = self.planted().makes(Mistake::ExpiresWhatRecoveryNeeds);
+        let keep_after = if everything { Txid::new(u64::MAX) } else { self.base.txid };
+        self.expired.extend(self.log.expire(retention, now_ms, keep_after));
+        let mut removed = 0;
+        // Durably, and the oldest first: a gap in the log would look like damage.
+        while let Some(number) = self.expired.front() {
             self.disk.remove(File::Segment(*number))?;
+            self.disk.sync_directory()?;
+            self.expired.pop_front();
+            removed += 1;
         }
-        Ok(expired.len())
+        Ok(removed)
     }
 
     /// Reads the whole database and computes its checksum anew, to be compared with that of the position.

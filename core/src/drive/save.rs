@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::Driver;
 use crate::database::Request;
 use crate::sqlite::{wal, wal_index};
-use crate::{Disk, Errno, File, Now, PageNumber, SavedSums};
+use crate::{Disk, Errno, File, Mistake, Now, PageNumber, SavedSums};
 
 impl<D: Disk> Driver<D> {
     /// Saves the page checksums, and with them a new point for recovery to start from: everything that is in the
@@ -18,7 +18,8 @@ impl<D: Disk> Driver<D> {
         if !self.is_save_due()? {
             return Ok(());
         }
-        let base = self.database.backfilled();
+        let before_checkpoint = self.planted().makes(Mistake::SavesBeforeCheckpoint);
+        let base = if before_checkpoint { self.position() } else { self.database.backfilled() };
         self.append_pending()?;
         self.sync_log()?;
         self.sync(File::Database)?;
@@ -72,7 +73,9 @@ impl<D: Disk> Driver<D> {
         let Some(page_size) = header.page_size.filter(|_| header.salt == salt) else { return Ok(()) };
         let frame_len = wal::FRAME_HEADER_LEN as u64 + u64::from(page_size.get());
         let index_end = wal::HEADER_LEN as u64 + u64::from(header.max_frame) * frame_len;
-        if index_end == end && u32::from_le_bytes(*backfill) == header.max_frame {
+        let is_whole = u32::from_le_bytes(*backfill) == header.max_frame
+            || self.planted().makes(Mistake::BelievesPartOfCheckpoint);
+        if index_end == end && is_whole {
             self.database.checkpointed();
         }
         Ok(())
@@ -81,7 +84,9 @@ impl<D: Disk> Driver<D> {
     fn write_sums(&mut self, saved: &SavedSums) -> Result<(), Errno> {
         self.disk.set_len(File::SumsNew, 0)?;
         self.disk.write_at(File::SumsNew, 0, &saved.encode())?;
-        self.disk.sync(File::SumsNew)?;
+        if !self.planted().makes(Mistake::RenamesUnsyncedSums) {
+            self.disk.sync(File::SumsNew)?;
+        }
         self.disk.rename(File::SumsNew, File::Sums)?;
         self.disk.sync_directory()?;
         self.base = saved.base;

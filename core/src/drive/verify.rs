@@ -7,7 +7,8 @@ use super::{Finding, StoredFile, Unfinished, Verdict, bring_together, wal_scan};
 use crate::log::{Damage, Log, Stored};
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Checksum, Errno, File, PageNumber, PageSize, PageSums, Position, ReadAt, SavedSums, Txid, View, ltx,
+    Checksum, Errno, File, PageNumber, PageSize, PageSums, Planted, Position, ReadAt, SavedSums, Txid, View,
+    ltx,
 };
 
 /// Checks the database in `view`: each LTX file in the log, how they follow each other, the saved checksums, and the
@@ -41,8 +42,7 @@ pub fn verify<V: View>(view: &V) -> Result<Verdict, Errno> {
             let (end, saved) = (scan.log.end(), saved.position);
             verdict.findings.push(Finding::Lost { end, saved });
         }
-        let at = scan.log.find(saved.position.txid);
-        scan.log.end() == saved.position || at.is_some_and(|at| at.post == saved.position)
+        scan.log.leads_from(saved.position)
     });
     let complete = scan.log.first().is_some_and(|first| first.min_txid == Txid::new(1));
     let saved = saved.or_else(|| complete.then(SavedSums::nothing));
@@ -155,7 +155,9 @@ impl Image {
 /// Compares the database file with the image.
 fn check_database<V: View>(view: &V, image: &Image, verdict: &mut Verdict) -> Result<(), Errno> {
     let len = view.len(File::Database)?.unwrap_or(0);
-    if let Some((_, transactions)) = wal_scan::scan(view)?.filter(|(_, found)| !found.is_empty()) {
+    if let Some((_, transactions)) =
+        wal_scan::scan(view, Planted::default())?.filter(|(_, found)| !found.is_empty())
+    {
         verdict.unfinished.push(Unfinished::Wal { transactions: transactions.len() });
     }
     if verdict.position == Position::ZERO {

@@ -17,7 +17,9 @@ pub use entry::{EntryHeader, EntryKind, WalCoverage};
 pub use scan::{Damage, Scan};
 pub use segment::SEGMENT_HEADER_LEN;
 
-use crate::{Checksum, Disk, Errno, File, PageSource, Position, ReadAt, Transaction, Txid, ltx};
+use crate::{
+    Checksum, Disk, Errno, File, Mistake, PageSource, Planted, Position, ReadAt, Transaction, Txid, ltx,
+};
 use generations::Generations;
 
 /// How many segments cover the time that transactions are kept, at least.
@@ -85,6 +87,9 @@ pub struct Retention {
 pub struct Log {
     /// Bytes above which a new segment is begun.
     segment_len_max: u64,
+    planted: Planted,
+    /// The number of the segment before the first, if there is none: what a lost segment left must not come after it.
+    last_number: u64,
     segments: VecDeque<Segment>,
     /// Consecutive transactions, oldest first.
     entries: VecDeque<Stored>,
@@ -112,6 +117,8 @@ impl Log {
     pub fn new(segment_len_max: u64) -> Self {
         Self {
             segment_len_max,
+            planted: Planted::default(),
+            last_number: 0,
             segments: VecDeque::new(),
             entries: VecDeque::new(),
             end: Position::ZERO,
@@ -170,6 +177,15 @@ impl Log {
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Whether the log ends at `position`, went through it, or begins right after it, what was before being removed.
+    pub fn leads_from(&self, position: Position) -> bool {
+        self.end == position
+            || self.find(position.txid).is_some_and(|stored| stored.post == position)
+            || self.first().is_some_and(|first| {
+                first.min_txid == position.txid.next() && first.pre_apply == position.checksum
+            })
     }
 
     /// The LTX file that holds `txid`, if it is still there.
@@ -339,7 +355,9 @@ impl Log {
     /// Notes that a sync failed. From now on none is believed: the kernel drops what it could not write and then
     /// answers that all is well. Only reading the log back tells what is there.
     pub fn sync_failed(&mut self, errno: Errno) {
-        self.sync_error.get_or_insert(errno);
+        if !self.planted.makes(Mistake::ForgetsFailedLogSync) {
+            self.sync_error.get_or_insert(errno);
+        }
     }
 
     /// Notes that `plan` was carried out.
@@ -404,7 +422,7 @@ impl Log {
     }
 
     fn newest_number(&self) -> u64 {
-        self.segments.back().map_or(0, |segment| segment.number)
+        self.segments.back().map_or(self.last_number, |segment| segment.number)
     }
 
     /// The offset of the next entry, after beginning a new segment if the newest is full.
@@ -414,7 +432,9 @@ impl Log {
             return Ok(newest.len);
         }
         // Only the newest segment may have unsynced entries, so that recovery looks for a torn end in one place.
-        self.sync(disk)?;
+        if !self.planted.makes(Mistake::RotatesBeforeSync) {
+            self.sync(disk)?;
+        }
         let number = self.newest_number() + 1;
         disk.set_len(File::Segment(number), 0)?;
         disk.write_at(File::Segment(number), 0, &segment::header(number))?;
@@ -426,7 +446,7 @@ impl Log {
             max_txid: Txid::ZERO,
         });
         self.rotate = false;
-        self.directory_dirty = true;
+        self.directory_dirty = !self.planted.makes(Mistake::ForgetsNameOfSegment);
         Ok(SEGMENT_HEADER_LEN as u64)
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{EntryHeader, Log, SEGMENT_HEADER_LEN, Segment, segment};
-use crate::{Disk, Errno, File, Position, Txid, View, ltx};
+use crate::{Disk, Errno, File, Mistake, Planted, Position, Txid, View, ltx};
 
 /// Something in the log that could not be read. What came before it can no longer be served to peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,18 @@ impl Log {
     /// # Errors
     /// What the disk answered.
     pub fn open<V: View>(view: &V, segment_len_max: u64, trusted: Txid) -> Result<Scan, Errno> {
+        Self::open_with(view, segment_len_max, trusted, Planted::default())
+    }
+
+    /// The same with a mistake in all that is done with the log.
+    pub(crate) fn open_with<V: View>(
+        view: &V,
+        segment_len_max: u64,
+        trusted: Txid,
+        planted: Planted,
+    ) -> Result<Scan, Errno> {
         let mut scan = Scan {
-            log: Self::new(segment_len_max),
+            log: Self { planted, ..Self::new(segment_len_max) },
             trim: None,
             damage: Vec::new(),
             stopped: None,
@@ -119,6 +129,7 @@ impl Scan {
             if newest {
                 // Nothing in it was ever synced, or its header would be there: the next append begins it anew.
                 self.trim = (file_len > 0).then_some((number, 0));
+                self.log.last_number = number.saturating_sub(1);
                 return Ok(());
             }
             self.damage.push(Damage { segment: number, offset: 0 });
@@ -143,11 +154,14 @@ impl Scan {
             }
             if newest && header.is_transaction() && header.post.txid > trusted {
                 let payload_at = offset + EntryHeader::LEN as u64;
-                if !payload_is_whole(view, file, payload_at, &header)? {
+                let believed = self.log.planted.makes(Mistake::BelievesTornTransaction);
+                if !believed && !payload_is_whole(view, file, payload_at, &header)? {
                     break;
                 }
                 // A segment whose first entry was not synced has no header on disk either, for all that is known.
-                let begins = if offset == SEGMENT_HEADER_LEN as u64 { 0 } else { offset };
+                let with_header = offset == SEGMENT_HEADER_LEN as u64
+                    && !self.log.planted.makes(Mistake::LeavesOutSegmentHeader);
+                let begins = if with_header { 0 } else { offset };
                 let from = self.unproven.map_or(begins, |unproven| unproven.from);
                 self.unproven = Some(Unproven { segment: number, from, to: end });
             }
@@ -163,7 +177,10 @@ impl Scan {
             offset = end;
         }
         if offset < file_len {
-            if newest {
+            let behind = self.log.planted.makes(Mistake::AppendsBehindTornEnd);
+            if let (true, Some(newest)) = (newest && behind, self.log.segments.back_mut()) {
+                newest.len = file_len;
+            } else if newest {
                 self.trim = Some((number, offset));
             } else {
                 self.stopped = Some(Damage { segment: number, offset });

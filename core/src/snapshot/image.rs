@@ -33,8 +33,18 @@ impl<F: ReadAt, S: Scratch> Image<F, S> {
     /// Of the database as it is now, when no program is in a transaction in rollback mode and nothing is being applied.
     ///
     /// `database` and `wal` are the files there are at this moment, which stay readable under whatever name comes later.
-    /// `scratch` is empty.
-    pub fn take<D: Disk>(driver: &mut Driver<D>, database: Option<F>, wal: Option<F>, scratch: S) -> Self {
+    /// `scratch` is empty. The log is synced: nobody may have a transaction that this node can still lose.
+    ///
+    /// # Errors
+    /// The log could not be made durable.
+    pub fn take<D: Disk>(
+        driver: &mut Driver<D>,
+        database: Option<F>,
+        wal: Option<F>,
+        scratch: S,
+    ) -> Result<Self, Errno> {
+        driver.append_pending()?;
+        driver.sync_log()?;
         let machine = driver.database();
         let page_size = machine.page_size().unwrap_or(PageSize::MIN);
         let kept = Arc::new(KeptPages::new(scratch, machine.page_count(), page_size));
@@ -48,7 +58,7 @@ impl<F: ReadAt, S: Scratch> Image<F, S> {
             kept: Arc::clone(&kept),
         };
         driver.add_preserver(kept);
-        image
+        Ok(image)
     }
 
     /// The moment.

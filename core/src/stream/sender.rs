@@ -126,8 +126,15 @@ impl Sender {
             return;
         }
         self.unknown.remove(&database);
-        self.local.insert(database.clone(), position);
+        self.advance(&database, position);
         self.place(database);
+    }
+
+    /// A primary never goes back, but news of where it is can be late.
+    fn advance(&mut self, database: &DatabaseName, position: Position) {
+        if self.local.get(database).is_none_or(|known| known.txid < position.txid) {
+            self.local.insert(database.clone(), position);
+        }
     }
 
     /// What to do now. A transaction or snapshot is offered until it is reported.
@@ -171,6 +178,8 @@ impl Sender {
             self.before_snapshot = Self::TRANSACTIONS_BEFORE_SNAPSHOT.max(self.transactions.len());
         }
         self.missing.remove(&database);
+        // A snapshot can be ahead of what this was told.
+        self.advance(&database, position);
         self.peer.insert(database.clone(), position);
         self.place(database);
     }

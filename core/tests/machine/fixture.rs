@@ -2,10 +2,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::database::{Authority, Options, Request};
 use litefs_core::drive::{Driver, Recovered};
 use litefs_core::sqlite::wal::{ByteOrder, FrameHeader, WalChecksum, WalHeader};
-use litefs_core::{Checksum, Disk, Errno, File, NodeId, Now, PageNumber, PageSize, PageSums, Position, View};
+use litefs_core::{
+    Checksum, Disk, Errno, File, NodeId, Now, PageNumber, PageSize, PageSums, Planted, Position, View,
+};
 
 /// Bytes in a page of all databases here.
 pub(crate) const PAGE: usize = 512;
@@ -136,7 +138,7 @@ impl Disk for MemoryDisk {
 
 /// What every machine here is told.
 pub(crate) fn options() -> Options {
-    Options { node_id: NodeId::new(7), compress: false, backlog_max: 8, faults: Faults::default() }
+    Options { node_id: NodeId::new(7), compress: false, backlog_max: 8, planted: Planted::default() }
 }
 
 /// Opens the database on `disk` as primary.

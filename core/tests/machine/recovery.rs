@@ -306,4 +306,38 @@ fn b23_segment_that_cannot_be_removed_stops_nothing() {
     let (mut reopened, _) = open(&disk.fork());
     assert_eq!(reopened.position(), position);
     assert!(reopened.expire(RETENTION, later.wall_ms).unwrap() > 0);
+    // Or the next attempt, which begins with it.
+    assert!(driver.expire(RETENTION, later.wall_ms).unwrap() > 1);
+}
+
+#[test]
+fn saved_checksums_are_used_also_when_the_log_begins_right_after_them() {
+    let (disk, mut driver, mut later) = aged_database();
+    later.wall_ms += 60_000;
+    driver.expire(RETENTION, later.wall_ms).unwrap();
+    let mut wal = WalWriter::begin(&mut driver, 200);
+    wal.write(&mut driver, 2, 2, &filled(20)).unwrap();
+    driver.append_pending().unwrap();
+    driver.expire(RETENTION, later.wall_ms).unwrap();
+    assert_eq!(driver.log().first().unwrap().min_txid, driver.base().txid.next());
+    let (reopened, recovered) = open(&disk.fork());
+    assert_eq!((reopened.position(), recovered.redone), (driver.position(), 1));
+    assert!(!recovered.scanned, "the checksums of pages that no transaction in the log has");
+}
+
+#[test]
+fn segment_that_was_lost_is_begun_again_under_its_number() {
+    let (disk, mut driver, mut later) = aged_database();
+    later.wall_ms += 60_000;
+    driver.expire(RETENTION, later.wall_ms).unwrap();
+    let last = *disk.files().iter().rfind(|file| matches!(file, File::Segment(_))).unwrap();
+    let fork = disk.fork();
+    fork.replace(last, Vec::new());
+    let (mut reopened, _) = open(&fork);
+    let mut wal = WalWriter::begin(&mut reopened, 200);
+    wal.write(&mut reopened, 2, 2, &filled(20)).unwrap();
+    reopened.append_pending().unwrap();
+    let segments: Vec<File> =
+        fork.files().into_iter().filter(|file| matches!(file, File::Segment(_))).collect();
+    assert_eq!(segments, [last], "a lower number would come before what is left of the lost one");
 }

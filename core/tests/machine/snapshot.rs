@@ -52,7 +52,7 @@ impl WriteAt for Scratch {
 fn image(disk: &MemoryDisk, driver: &mut Driver<MemoryDisk>, room: u32) -> Image<Handle, Scratch> {
     let handle = |file| disk.content(file).map(|_| Handle(disk.clone(), file));
     let scratch = Scratch { bytes: Mutex::default(), room: room.into() };
-    Image::take(driver, handle(File::Database), handle(File::Wal), scratch)
+    Image::take(driver, handle(File::Database), handle(File::Wal), scratch).unwrap()
 }
 
 /// Reads to the end, in pieces that are no pages.

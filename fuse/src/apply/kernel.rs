@@ -26,6 +26,12 @@ pub trait Kernel: fmt::Debug + Send {
     /// What the kernel answered: readers may then miss a growth.
     fn resized(&self, file: File) -> Result<(), Errno>;
 
+    /// Makes the database's log durable.
+    ///
+    /// # Errors
+    /// What the disk answered.
+    fn sync_log(&self) -> Result<(), Errno>;
+
     /// Forgets that the file's name did not exist: the file is in the backing directory now.
     ///
     /// # Errors

@@ -111,6 +111,10 @@ impl System for RealSystem {
         self.index_file()?.set_len(len).map_err(errno)
     }
 
+    fn sync_log(&self) -> Result<(), Errno> {
+        self.kernel.sync_log()
+    }
+
     fn store(&self, file: Kind, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         match self.kernel.store(file, offset, bytes) {
             Ok(()) => Ok(()),

@@ -86,6 +86,6 @@ impl Database {
         let existing =
             |file| self.disk.existing(file).map(|found| found.map(RealFile::from)).map_err(os_error);
         let (database, wal) = (existing(File::Database)?, existing(File::Wal)?);
-        Ok(Image::take(&mut driver, database, wal, scratch))
+        Image::take(&mut driver, database, wal, scratch).map_err(os_error)
     }
 }

@@ -39,10 +39,10 @@ pub use snapshot::{ExportReader, SnapshotReader};
 pub use takeover::TakeoverError;
 
 use database::SEGMENT_LEN_MAX;
-use litefs_core::database::{Authority, Faults, Options, Request};
+use litefs_core::database::{Authority, Options, Request};
 use litefs_core::drive::{OpenError, Recovered};
 use litefs_core::log::Retention;
-use litefs_core::{DatabaseName, Errno, File, NodeId};
+use litefs_core::{DatabaseName, Errno, File, NodeId, Planted};
 use log_writer::{Doorbell, LogWriter, Registry};
 use takeover::{TakenOver, take_over};
 
@@ -132,7 +132,7 @@ impl Store {
             node_id: options.node_id,
             compress: options.compress,
             backlog_max: BACKLOG_MAX,
-            faults: Faults::default(),
+            planted: Planted::default(),
         };
         let store = Arc::new(Self {
             local_dir: data_dir.local_dir(),

@@ -27,6 +27,18 @@ impl Database {
         driver.log_sync_plan().is_some()
     }
 
+    /// Makes the log durable.
+    ///
+    /// # Errors
+    /// That failed, now or before, and the database has stopped.
+    pub(crate) fn make_log_durable(&self) -> Result<(), Errno> {
+        self.sync_log();
+        match self.driver().database().stopped() {
+            Some(_) => Err(Errno::EIO),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the log durable. The sync itself happens while the database goes on.
     pub(super) fn sync_log(&self) {
         let (plan, segment) = {

@@ -16,7 +16,7 @@ use super::followed::{Followed, Next};
 use super::lease_service::{Question, SERVICE, decode_reply, machine_of};
 use super::plan::Plan;
 use super::witness::Witness;
-use crate::network::{Connection, Stack};
+use crate::network::{Connection, Listener, Stack};
 use crate::node::{Node, Process};
 use crate::rt;
 use crate::signal::Signal;
@@ -79,10 +79,10 @@ impl Daemon {
             stopped: Cell::new(false),
             ended: Signal::default(),
         });
-        stack.listen();
+        let listener = stack.listen();
         drop(rt::spawn(Rc::clone(&daemon).run()));
-        drop(rt::spawn(Rc::clone(&daemon).accept()));
-        drop(rt::spawn(Rc::clone(&daemon).hear_lease_service()));
+        drop(rt::spawn(Rc::clone(&daemon).accept(listener)));
+        drop(rt::spawn(Rc::clone(&daemon).hear_lease_service(listener)));
         drop(rt::spawn(Rc::clone(&daemon).keep_house()));
         daemon
     }
@@ -237,9 +237,8 @@ impl Daemon {
         self.tell(Event::Lease { number, reply: LeaseReply::Failed("no answer in time".to_owned()) });
     }
 
-    async fn hear_lease_service(self: Rc<Self>) {
-        while self.is_alive() {
-            let (_, bytes) = self.stack.message().await;
+    async fn hear_lease_service(self: Rc<Self>, listener: Listener) {
+        while let Some((_, bytes)) = self.stack.message(listener).await {
             if let Some((session, number, reply)) = decode_reply(&bytes)
                 && session == self.process.generation()
             {
@@ -248,12 +247,9 @@ impl Daemon {
         }
     }
 
-    async fn accept(self: Rc<Self>) {
-        while self.is_alive() {
-            let connection = self.stack.accept().await;
-            if self.is_alive() {
-                drop(rt::spawn(Rc::clone(&self).serve(connection)));
-            }
+    async fn accept(self: Rc<Self>, listener: Listener) {
+        while let Some(connection) = self.stack.accept(listener).await {
+            drop(rt::spawn(Rc::clone(&self).serve(connection)));
         }
     }
 

@@ -267,7 +267,7 @@ impl Databases {
                 })
             });
             match image {
-                Some(Ok(Some(image))) => return Ok(image),
+                Some(Ok(Some(image))) => return image,
                 Some(Err(errno)) => return Err(errno),
                 _ if node.now().monotonic_ns - began > nanos(IMAGE_WAIT) => return Err(Errno::EBUSY),
                 _ if !node.is_alive(daemon) => return Err(Errno::EIO),

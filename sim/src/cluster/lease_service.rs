@@ -90,8 +90,8 @@ impl LeaseService {
     }
 
     async fn serve(self: Rc<Self>) {
-        loop {
-            let (from, bytes) = self.stack.message().await;
+        let listener = self.stack.listen();
+        while let Some((from, bytes)) = self.stack.message(listener).await {
             let Some(question) = Question::decode(&bytes) else { continue };
             if rt::elapsed_ns() < self.down_until_ns.get() {
                 continue;

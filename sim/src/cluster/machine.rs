@@ -7,6 +7,7 @@ use litefs_core::Position;
 use super::daemon::{Daemon, node_id};
 use super::plan::Plan;
 use super::witness::Witness;
+use crate::coroutine;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::faults::Faults;
@@ -71,6 +72,7 @@ impl Machine {
         self.healed.set(true);
         self.down.set(Duration::ZERO);
         self.node.set_faults(Faults::default());
+        self.node.thaw();
     }
 
     /// Keeps a daemon running: starts it, and starts it again whenever it ended.
@@ -84,6 +86,7 @@ impl Machine {
                 while daemon.is_alive() && !over.get() {
                     rt::sleep(Duration::from_millis(5)).await;
                     self.restart_if_stopped();
+                    self.bury().await;
                 }
                 if over.get() {
                     return;
@@ -120,11 +123,28 @@ impl Machine {
         }
     }
 
+    /// What the kernel does when a program dies: its locks go, and its files are closed.
+    async fn bury(&self) {
+        let daemon = self.node.daemon();
+        for number in self.node.take_doomed() {
+            while self.node.is_serving(number) && self.node.is_alive(daemon) {
+                rt::sleep(Duration::from_millis(1)).await;
+            }
+            let closed = self.node.end_process(number);
+            let node = Rc::clone(&self.node);
+            coroutine::run(&self.node, daemon, move || {
+                for database in closed {
+                    database.tell_closed(&node, daemon);
+                }
+            })
+            .await;
+        }
+    }
+
     /// Opens all databases, which recovers them. False if the machine ended meanwhile, or its disk failed.
     fn boot(&self) -> bool {
         let number = self.node.record.machine();
-        let failed_before = self.node.operations().1;
-        let daemon = self.node.daemon();
+        let (generation, failed_before) = (self.node.generation(), self.node.operations().1);
         for name in self.plan.machine.databases() {
             let name: Rc<str> = (*name).into();
             match Engine::open_for_reading(&self.node, &name, &self.plan.machine, node_id(number)) {
@@ -142,7 +162,7 @@ impl Machine {
                     self.node.attach(database);
                 }
                 Err(error) => {
-                    if self.node.is_alive(daemon) && self.node.operations().1 == failed_before {
+                    if self.node.generation() == generation && self.node.operations().1 == failed_before {
                         self.node.record.violation(format!("{name} cannot be opened: {error}"));
                     }
                     return false;

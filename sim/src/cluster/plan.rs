@@ -157,6 +157,7 @@ impl Plan {
         machine.lives.clear();
         // A statement takes virtual time only where it pauses, and one that pauses often is slow for everybody.
         machine.pause_percent = machine.pause_percent.min(2);
+        machine.readable_wal_index = true;
         let mut rng = part("cluster");
         let machines = rng.pick(&[3, 3, 3, 3, 4, 5]);
         if rng.percent(50) {
@@ -178,7 +179,7 @@ impl Plan {
             loss_percent: if bad { network.pick(&[0, 1, 5]) } else { 0 },
             latency_max_ms: if bad { network.pick(&[5, 20, 100]) } else { 3 },
             duplicate_percent: if bad { network.pick(&[0, 10]) } else { 0 },
-            segment_max: if bad { network.pick(&[100, 1400, 16_000]) } else { 16_000 },
+            segment_max: if bad { network.pick(&[300, 1400, 16_000]) } else { 16_000 },
             retention: draw_retention(&mut part("retention")),
             clients: part("clients").between(1, 3),
             workload: Features::of_seed(seed),

@@ -106,8 +106,9 @@ async fn simulate(plan: Plan, record: Record) {
     let mut reapers = Vec::new();
     for machine in &machines {
         let doors = Rc::new(Doors::default());
-        let kills = plan.machine.kill_clients;
-        reapers.push(rt::spawn(reap(Rc::clone(&machine.node), kills, Rc::clone(&clients_over))));
+        if plan.machine.kill_clients {
+            reapers.push(rt::spawn(reap(Rc::clone(&machine.node), Rc::clone(&clients_over))));
+        }
         for number in 1..=plan.clients {
             let rng = part(&format!("client {number} of {}", machine.directory()));
             let (node, directory) = (Rc::clone(&machine.node), machine.directory());
@@ -117,23 +118,41 @@ async fn simulate(plan: Plan, record: Record) {
         }
     }
     for fault in &plan.faults {
-        let wait = fault.at.saturating_sub(Duration::from_nanos(rt::elapsed_ns()));
-        rt::sleep(wait).await;
+        pass_until(fault.at, &record).await;
+        if record.is_violated() {
+            break;
+        }
         record.event(format_args!("fault {fault:?}"));
         inject(fault, &machines, &service);
     }
-    rt::sleep(plan.duration.saturating_sub(Duration::from_nanos(rt::elapsed_ns()))).await;
+    pass_until(plan.duration, &record).await;
     heal(&plan, &machines, &service, &record);
+    if !record.is_violated() {
+        verdict::serve_again(&witness, &record).await;
+    }
     clients_over.set(true);
     for task in clients.into_iter().chain(reapers) {
         task.join().await;
     }
-    verdict::come_together(&plan, &machines, &witness, &record).await;
+    if !record.is_violated() {
+        verdict::come_together(&plan, &machines, &witness, &record).await;
+    }
     over.set(true);
     for supervisor in supervisors {
         supervisor.join().await;
     }
     record.event(format_args!("{} transactions tried", witness.ledger.borrow().tried()));
+}
+
+/// Waits until this time of the run, or until a promise is broken: what comes after that tells nothing.
+async fn pass_until(time: Duration, record: &Record) {
+    while !record.is_violated() {
+        let left = time.saturating_sub(Duration::from_nanos(rt::elapsed_ns()));
+        if left.is_zero() {
+            return;
+        }
+        rt::sleep(left.min(Duration::from_millis(100))).await;
+    }
 }
 
 fn inject(fault: &Fault, machines: &[Rc<Machine>], service: &Rc<LeaseService>) {

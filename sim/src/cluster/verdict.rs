@@ -18,6 +18,27 @@ use crate::rt;
 /// How long a cluster may take until all machines have the same, all faults being over.
 const BOUND: Duration = Duration::from_secs(30);
 
+/// Waits until a transaction is committed somewhere.
+pub(crate) async fn serve_again(witness: &Rc<Witness>, record: &Record) {
+    let acknowledged = || witness.ledger.borrow().acknowledged();
+    let (before, until) = (acknowledged(), deadline());
+    while acknowledged() == before && !record.is_violated() {
+        if !witness.ledger.borrow().are_all_whole() {
+            // What was damaged by writing it without a journal may be of no use to anybody.
+            return;
+        }
+        if rt::elapsed_ns() > until {
+            record.violation(format!("no program can write in {BOUND:?}"));
+            return;
+        }
+        rt::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn deadline() -> u64 {
+    rt::elapsed_ns() + u64::try_from(BOUND.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Waits until all machines are at one position, and checks what they then have.
 pub(crate) async fn come_together(
     plan: &Rc<Plan>,
@@ -25,7 +46,7 @@ pub(crate) async fn come_together(
     witness: &Rc<Witness>,
     record: &Record,
 ) {
-    let until = rt::elapsed_ns() + u64::try_from(BOUND.as_nanos()).unwrap_or(u64::MAX);
+    let until = deadline();
     let mut calm = 0;
     let mut last = None;
     while calm < 3 {

@@ -75,11 +75,11 @@ impl Witness {
     ///
     /// The last ones may be those that it was about to commit when it ended, of which nobody was told.
     pub(crate) fn opened(&self, machine: u8, database: &str, position: Position, log: &[Position]) {
-        let epoch = self.epoch();
         let mut committed = self.committed.borrow_mut();
         let known = committed.entry(database.to_owned()).or_default();
         for (before, after) in log.iter().zip(log.iter().skip(1)) {
-            if known.contains_key(before) && !known.contains_key(after) {
+            let epoch = known.get(before).map(|before| before.epoch);
+            if let Some(epoch) = epoch.filter(|_| !known.contains_key(after)) {
                 known.insert(*after, Committed { parent: *before, epoch });
                 self.record.probe("transaction that nobody was told of");
             }

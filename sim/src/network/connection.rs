@@ -9,8 +9,10 @@ use crate::signal::Signal;
 
 /// Bytes that may be on their way without having been acknowledged.
 const WINDOW: usize = 256 << 10;
-/// How long to wait for an acknowledgement before everything is sent again.
-const RESEND: Duration = Duration::from_millis(200);
+/// How long to wait for an acknowledgement before the first of it is sent again.
+const RESEND: Duration = Duration::from_millis(100);
+/// Bytes that are sent again at most.
+const RESEND_MAX: usize = 64 << 10;
 
 /// One side of a connection between two machines: bytes in order, all of them, as long as it lasts.
 ///
@@ -182,7 +184,7 @@ impl Connection {
             let outgoing = self.outgoing.borrow().clone();
             if acknowledged == before {
                 let mut offset = acknowledged;
-                for part in outgoing.chunks(self.segment_max).take(8) {
+                for part in outgoing[..outgoing.len().min(RESEND_MAX)].chunks(self.segment_max) {
                     self.send(Part::Data(offset, part.to_vec()));
                     offset += part.len() as u64;
                 }

@@ -5,5 +5,5 @@ mod connection;
 mod segment;
 mod stack;
 
-pub(crate) use connection::{Connection, ConnectionError};
-pub(crate) use stack::Stack;
+pub(crate) use connection::Connection;
+pub(crate) use stack::{Listener, Stack};

@@ -21,6 +21,8 @@ pub(crate) struct Stack {
     powered: Cell<bool>,
     /// Whether a process accepts connections.
     listening: Cell<bool>,
+    /// Counts those that did.
+    listener: Cell<u64>,
     /// By the machine at the other side, who opened it (this one: true), and its number.
     connections: RefCell<BTreeMap<(u8, bool, u64), Rc<Connection>>>,
     last_connection: Cell<u64>,
@@ -35,6 +37,10 @@ pub(crate) struct Stack {
     segment_max: usize,
 }
 
+/// A process that the network knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listener(u64);
+
 impl Stack {
     /// The machine's network, which works at once.
     pub(crate) fn new(host: Host, duplicate_percent: u64, segment_max: usize, rng: Rng) -> Rc<Self> {
@@ -43,6 +49,7 @@ impl Stack {
             rng: RefCell::new(rng),
             powered: Cell::new(true),
             listening: Cell::new(false),
+            listener: Cell::default(),
             connections: RefCell::default(),
             last_connection: Cell::default(),
             backlog: RefCell::default(),
@@ -60,16 +67,20 @@ impl Stack {
         &self.host
     }
 
-    /// A process accepts connections from now on.
-    pub(crate) fn listen(&self) {
+    /// A process accepts connections from now on. Returns what it is known by.
+    pub(crate) fn listen(&self) -> Listener {
         self.powered.set(true);
         self.listening.set(true);
+        self.listener.set(self.listener.get() + 1);
+        Listener(self.listener.get())
     }
 
     /// All processes ended. The other sides learn of it if the machine is still on.
     pub(crate) fn processes_ended(&self, powered: bool) {
         self.powered.set(powered);
         self.listening.set(false);
+        self.listener.set(self.listener.get() + 1);
+        self.arrived.ring();
         self.backlog.borrow_mut().clear();
         self.messages.borrow_mut().clear();
         for connection in std::mem::take(&mut *self.connections.borrow_mut()).into_values() {
@@ -103,15 +114,16 @@ impl Stack {
         }
     }
 
-    /// The next connection that another machine opens.
-    pub(crate) async fn accept(&self) -> Rc<Connection> {
-        loop {
+    /// The next connection that another machine opens; `None` at the end of the process.
+    pub(crate) async fn accept(&self, listener: Listener) -> Option<Rc<Connection>> {
+        while self.listener.get() == listener.0 {
             let next = self.backlog.borrow_mut().pop_front();
-            if let Some(connection) = next {
-                return connection;
+            if next.is_some() {
+                return next;
             }
             self.arrived.wait().await;
         }
+        None
     }
 
     /// Sends a datagram that belongs to no connection.
@@ -121,15 +133,16 @@ impl Stack {
         }
     }
 
-    /// The next datagram that belongs to no connection, and who sent it.
-    pub(crate) async fn message(&self) -> (u8, Vec<u8>) {
-        loop {
+    /// The next datagram that belongs to no connection, and who sent it; `None` at the end of the process.
+    pub(crate) async fn message(&self, listener: Listener) -> Option<(u8, Vec<u8>)> {
+        while self.listener.get() == listener.0 {
             let next = self.messages.borrow_mut().pop_front();
-            if let Some(message) = next {
-                return message;
+            if next.is_some() {
+                return next;
             }
             self.arrived.wait().await;
         }
+        None
     }
 
     async fn serve(self: Rc<Self>) {

@@ -6,12 +6,14 @@ use super::{OpenError, Recovery};
 use crate::drive::bring_together::write_back;
 use crate::drive::wal_scan::{self, WalTransaction};
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Checksum, Disk, File, PageNumber, PageSource, Transaction, ltx};
+use crate::{Checksum, Disk, File, Mistake, PageNumber, PageSource, Transaction, ltx};
 
 impl<D: Disk> Recovery<D> {
     /// Appends to the log what is committed in the WAL and not there yet. The state must be that of the log's end.
     pub(super) fn capture_wal(&mut self) -> Result<(), OpenError> {
-        let Some((header, transactions)) = wal_scan::scan(&self.disk)? else { return Ok(()) };
+        let Some((header, transactions)) = wal_scan::scan(&self.disk, self.options.planted)? else {
+            return Ok(());
+        };
         let covered = self.covered(&header);
         let mut frames = BTreeMap::new();
         for transaction in &transactions {
@@ -26,10 +28,11 @@ impl<D: Disk> Recovery<D> {
 
     /// Bytes of the WAL whose transactions are in the log.
     pub(super) fn covered(&self, header: &WalHeader) -> u64 {
-        if self.log.is_superseded(header.salt) {
+        if self.log.is_superseded(header.salt) && !self.makes(Mistake::IgnoresSupersededWal) {
             return u64::MAX;
         }
-        let coverage = self.log.coverage().filter(|coverage| coverage.salt == header.salt);
+        let any = self.makes(Mistake::IgnoresSalts);
+        let coverage = self.log.coverage().filter(|coverage| any || coverage.salt == header.salt);
         coverage.map_or(wal::HEADER_LEN as u64, |coverage| coverage.end)
     }
 
@@ -84,17 +87,25 @@ impl<D: Disk> Recovery<D> {
         Ok(())
     }
 
-    /// Copies everything committed in the WAL into the database file, as SQLite's checkpoint does. Returns the pages
-    /// of transactions that the log does not have.
+    /// Copies what is committed in the WAL into the database file, as SQLite's checkpoint does: what the log does not
+    /// have, or all of it if nobody knows what the file holds. Returns the pages of transactions that the log does not
+    /// have.
+    ///
+    /// The WAL may be behind the log, so what the log has is taken from there.
     pub(super) fn backfill_wal(&mut self) -> Result<BTreeMap<PageNumber, u64>, OpenError> {
         let mut new = BTreeMap::new();
-        let Some((header, transactions)) = wal_scan::scan(&self.disk)? else { return Ok(new) };
-        if transactions.is_empty() || self.log.is_superseded(header.salt) {
+        let Some((header, mut transactions)) = wal_scan::scan(&self.disk, self.options.planted)? else {
             return Ok(new);
-        }
+        };
         let covered = self.covered(&header);
         for transaction in transactions.iter().filter(|transaction| transaction.start >= covered) {
             new.extend(transaction.frames.iter().map(|(page, offset, _)| (*page, *offset)));
+        }
+        if !self.adopt {
+            transactions.retain(|transaction| transaction.start >= covered);
+        }
+        if transactions.is_empty() || self.log.is_superseded(header.salt) {
+            return Ok(new);
         }
         // As SQLite does before a checkpoint: what is half in the database file must be whole in the WAL.
         self.disk.sync(File::Wal)?;

@@ -8,7 +8,7 @@ mod capture;
 mod open_error;
 mod redo;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::Driver;
@@ -22,7 +22,8 @@ use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Disk, Errno, File, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid, View,
+    Disk, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid,
+    View,
 };
 
 /// What recovery found and did, for the operator.
@@ -93,13 +94,15 @@ impl<D: Disk> Recovery<D> {
     fn begin(disk: D, options: Options, segment_len_max: u64, now: Now) -> Result<Self, OpenError> {
         let saved = read_all(&disk, File::Sums)?.as_deref().and_then(SavedSums::decode);
         let trusted = saved.as_ref().map_or(Txid::ZERO, |saved| saved.position.txid);
-        let mut scan = Log::open(&disk, segment_len_max, trusted)?;
+        let mut scan = Log::open_with(&disk, segment_len_max, trusted, options.planted)?;
         let mut report = Recovered::default();
         if let Some((number, len)) = scan.trim {
             report.trimmed = disk.len(File::Segment(number))?.unwrap_or(len) - len;
             disk.set_len(File::Segment(number), len)?;
         }
-        scan.prove(&disk)?;
+        if !options.planted.makes(Mistake::BelievesWhatItReads) {
+            scan.prove(&disk)?;
+        }
         report.damage = scan.damage;
         let mut log = scan.log;
         let lost = !report.damage.is_empty() && log.first().is_none();
@@ -108,10 +111,8 @@ impl<D: Disk> Recovery<D> {
         {
             log.start_at(saved.position);
         }
-        let saved = saved.filter(|saved| {
-            log.end() == saved.position
-                || log.find(saved.position.txid).is_some_and(|at| at.post == saved.position)
-        });
+        let saved = saved
+            .filter(|saved| log.leads_from(saved.position) && (lost || log.after(saved.base.txid).is_some()));
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
@@ -147,13 +148,15 @@ impl<D: Disk> Recovery<D> {
         }
         if self.disk.len(File::Database)?.unwrap_or(0) > 0 {
             let name = hot_super_journal(&self.disk)?;
-            if name.is_some_and(|name| !super_journal_exists(&name)) {
+            let rolls_back = self.makes(Mistake::RollsBackAfterSuperJournal);
+            let believes = self.makes(Mistake::BelievesAnySuperJournal);
+            if name.is_some_and(|name| !rolls_back && (believes || !super_journal_exists(&name))) {
                 self.adopt = true;
                 return Ok(());
             }
-            self.report.rolled_back = self.roll_back()?;
+            self.report.rolled_back = !self.makes(Mistake::SkipsRollback) && self.roll_back()?;
         }
-        if !self.report.rolled_back {
+        if !self.report.rolled_back || self.makes(Mistake::RemovesJournalEarly) {
             self.disk.remove(File::Journal)?;
             self.disk.sync_directory()?;
         }
@@ -189,6 +192,9 @@ impl<D: Disk> Recovery<D> {
         let after = saved.position.txid;
         self.state.page_size = Some(saved.page_size);
         self.state.sums = saved.sums.clone();
+        if self.makes(Mistake::BelievesStaleSums) {
+            return Ok(());
+        }
         self.follow_log(after, Follow::Sums)
     }
 
@@ -201,7 +207,8 @@ impl<D: Disk> Recovery<D> {
             && saved.position == self.log.end()
             && self.disk.len(File::Wal)?.unwrap_or(0) == 0
             && self.disk.len(File::Database)?.unwrap_or(0) == database_len(saved.page_size, &saved.sums);
-        if !clean {
+        let believed = self.makes(Mistake::BelievesCleanStart) && saved.position == self.log.end();
+        if !clean && !believed {
             return Ok(true);
         }
         self.state.journal_mode =
@@ -212,15 +219,23 @@ impl<D: Disk> Recovery<D> {
     fn recover(&mut self) -> Result<(), OpenError> {
         self.found_len = self.disk.len(File::Database)?.unwrap_or(0);
         if let Some(saved) = self.saved.take() {
-            self.capture_wal()?;
+            if self.makes(Mistake::CapturesAfterRedo) {
+                self.follow_log(saved.base.txid, Follow::Redo)?;
+            }
+            if !self.makes(Mistake::SkipsCapture) {
+                self.capture_wal()?;
+            }
             if self.adopt {
                 self.backfill_wal()?;
                 self.adopt_file()?;
                 self.follow_log(saved.base.txid, Follow::Rewrite)?;
             } else {
-                self.follow_log(saved.base.txid, Follow::Redo)?;
-                self.check_whole()?;
-                if self.report.rolled_back {
+                let redone = self.makes(Mistake::CapturesAfterRedo);
+                if !redone && !self.makes(Mistake::SkipsRedo) {
+                    self.follow_log(saved.base.txid, Follow::Redo)?;
+                    self.check_whole()?;
+                }
+                if self.report.rolled_back && !self.makes(Mistake::SkipsFreelist) {
                     // SQLite does not journal pages of the freelist, so a transaction that used some and was rolled
                     // back has changed them. Nothing reads them, but the checksum knows.
                     self.trim_file()?;
@@ -243,7 +258,9 @@ impl<D: Disk> Recovery<D> {
         let page_size = self.state.page_size.filter(|_| self.state.sums.page_count() > 0);
         if let Some(page_size) = page_size {
             self.disk.set_len(File::Database, database_len(page_size, &self.state.sums))?;
-            self.disk.sync(File::Database)?;
+            if !self.makes(Mistake::SettlesBeforeSync) {
+                self.disk.sync(File::Database)?;
+            }
             // Before the new base: over it, a journal that is rolled back again would undo what is not redone.
             self.disk.remove(File::Journal)?;
             self.disk.sync_directory()?;
@@ -251,7 +268,9 @@ impl<D: Disk> Recovery<D> {
             let saved = SavedSums { page_size, base: position, position, sums: self.state.sums.clone() };
             self.disk.set_len(File::SumsNew, 0)?;
             self.disk.write_at(File::SumsNew, 0, &saved.encode())?;
-            self.disk.sync(File::SumsNew)?;
+            if !self.makes(Mistake::RenamesUnsyncedSums) {
+                self.disk.sync(File::SumsNew)?;
+            }
             self.disk.rename(File::SumsNew, File::Sums)?;
             self.disk.sync_directory()?;
             self.state.journal_mode =
@@ -270,6 +289,10 @@ impl<D: Disk> Recovery<D> {
         self.disk.remove(File::Unjournaled)?;
         self.disk.sync_directory()?;
         Ok(())
+    }
+
+    fn makes(&self, mistake: Mistake) -> bool {
+        self.options.planted.makes(mistake)
     }
 
     fn header(&self) -> Result<Option<DatabaseHeader>, Errno> {
@@ -291,6 +314,7 @@ impl<D: Disk> Recovery<D> {
             append_error: None,
             database_sync_failed: false,
             overwritten: false,
+            expired: VecDeque::new(),
             preservers: Vec::new(),
         };
         (driver, Recovered { position, ..self.report })

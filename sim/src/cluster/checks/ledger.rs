@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
     /// Databases whose writer ended or failed without a journal.
     damaged: BTreeSet<&'static str>,
     tried: u64,
+    acknowledged: u64,
 }
 
 impl Ledger {
@@ -79,6 +80,7 @@ impl Ledger {
 
     /// A program was told what became of its transaction.
     pub(crate) fn end(&mut self, database: &'static str, number: i64, outcome: Outcome) {
+        self.acknowledged += u64::from(matches!(outcome, Outcome::Committed | Outcome::Durable));
         if self.joined.contains_key(&(database, number)) && outcome == Outcome::Void {
             // That one program failed does not mean that another did.
             return;
@@ -204,6 +206,16 @@ impl Ledger {
     /// Whether a database must be whole and hold what programs wrote.
     pub(crate) fn is_whole(&self, database: &str) -> bool {
         !self.damaged.contains(database) && self.exposed.get(database).is_none_or(|count| *count == 0)
+    }
+
+    /// Whether all databases must be whole.
+    pub(crate) fn are_all_whole(&self) -> bool {
+        self.damaged.is_empty() && self.exposed.values().all(|count| *count == 0)
+    }
+
+    /// The number of transactions whose programs were told that they are committed.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// The number of transactions that programs tried.

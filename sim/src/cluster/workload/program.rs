@@ -66,7 +66,7 @@ impl Program {
 
     /// Works until `over`, starting again whenever it was killed or its machine is back.
     pub(crate) async fn live(mut self, over: Rc<Cell<bool>>) {
-        while !over.get() {
+        while !over.get() && !self.node.record.is_violated() {
             let process =
                 self.process.unwrap_or_else(|| self.node.process(self.number + RESTARTED * self.kills));
             let alive = self.node.is_alive(process);
@@ -145,7 +145,7 @@ impl Program {
         if self.is_alive()
             && let Err(error) = result
             && error.sqlite_error_code().is_some_and(|code| damage.contains(&code))
-            && self.plan.machine.databases().iter().all(|database| self.witness.ledger.borrow().is_whole(database))
+            && self.witness.ledger.borrow().are_all_whole()
         {
             self.violation(&format!("{step}: {text}"));
         }

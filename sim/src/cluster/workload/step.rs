@@ -64,12 +64,16 @@ impl Program {
         let temp_store = if features.temporary { "file" } else { "memory" };
         let auto_checkpoint = if features.no_auto_checkpoint { 0 } else { plan.auto_checkpoint };
         connection.execute_batch(&format!(
-            "PRAGMA busy_timeout = {}; PRAGMA page_size = {}; PRAGMA auto_vacuum = {}; PRAGMA temp_store = {temp_store}; \
-             PRAGMA wal_autocheckpoint = {auto_checkpoint}",
+            "PRAGMA busy_timeout = {}; PRAGMA temp_store = {temp_store}; PRAGMA wal_autocheckpoint = {auto_checkpoint}",
             self.rng.pick(&[0, 5, 50]),
-            plan.page_size,
-            plan.auto_vacuum,
         ))?;
+        // A later VACUUM would give a database that exists the page size that was asked for.
+        if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute_batch(&format!(
+                "PRAGMA page_size = {}; PRAGMA auto_vacuum = {}",
+                plan.page_size, plan.auto_vacuum
+            ))?;
+        }
         for Open { schema, database } in &open[1..] {
             connection.execute(&format!("ATTACH ?1 AS {schema}"), [format!("{}{database}", self.directory)])?;
             self.node.record.probe("database attached");
