@@ -154,6 +154,9 @@ impl Database {
             }
             outcome.map(|()| after != before)
         })??;
+        if matches!(request, Request::Remove(File::Database)) {
+            self.part_all();
+        }
         if committed && matches!(request, Request::Write { file: File::Wal, .. }) {
             node.maybe_die_in_commit(process);
         }
@@ -271,6 +274,21 @@ impl Database {
             self.forget(*holder);
         }
         !holders.is_empty() && self.open.borrow().is_empty()
+    }
+
+    /// The database file was removed. The programs that have it open have another one than those that come now.
+    pub(crate) fn part_all(&self) {
+        let programs: Vec<Holder> = self
+            .open
+            .borrow()
+            .iter()
+            .filter(|(_, process)| **process != DAEMON_PROCESS)
+            .map(|(holder, _)| *holder)
+            .collect();
+        for holder in programs {
+            self.forget(holder);
+        }
+        self.remove_shm();
     }
 
     /// The processes that have it open, without the daemon.

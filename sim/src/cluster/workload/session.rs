@@ -8,6 +8,8 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     /// The databases it has open.
     pub(super) open: Vec<Open>,
+    /// What their names stood for then.
+    pub(super) inodes: Vec<Option<u64>>,
     /// The transaction that it reads in for long.
     pub(super) reading: Option<Reading>,
     /// Its transactions have no journal on the disk.

@@ -1,3 +1,4 @@
+use litefs_core::File;
 use rusqlite::{Connection, Error};
 
 use super::program::{Program, is_busy};
@@ -23,6 +24,12 @@ impl Program {
         if session.reading.is_some() {
             let result = self.read_on(&mut session);
             self.go_on(session, "long read", &result);
+            return;
+        }
+        if self.inodes(&session.open) != session.inodes {
+            // It would read for ever what there was before the removal.
+            self.node.record.probe("database removed under a program");
+            self.close(session, "close");
             return;
         }
         let (name, result) = match self.rng.below(100) {
@@ -91,12 +98,19 @@ impl Program {
         if features.journal_size_limit {
             connection.execute_batch("PRAGMA journal_size_limit = 4000")?;
         }
-        let mut session = Session { connection, open, reading: None, unjournaled: false };
+        let inodes = self.inodes(&open);
+        let mut session = Session { connection, open, inodes, reading: None, unjournaled: false };
         if self.rng.percent(20) {
             let result = self.change_journal_mode(&mut session);
             self.note("journal mode", &result);
         }
         Ok(session)
+    }
+
+    /// What the names of databases stand for.
+    fn inodes(&self, open: &[Open]) -> Vec<Option<u64>> {
+        let path = |open: &Open| Some(self.node.database(open.database)?.path(File::Database));
+        open.iter().map(|open| self.node.disk().inode(&path(open)?)).collect()
     }
 
     /// The databases of a new connection.
