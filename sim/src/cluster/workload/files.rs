@@ -124,7 +124,10 @@ impl Program {
         let number =
             self.witness.ledger.borrow_mut().begin_drop(database, parent, leads_to, machine, epoch);
         let mut files = vec![database.to_owned(), format!("{database}-wal"), format!("{database}-journal")];
-        if self.rng.percent(50) {
+        if !self.is_primary() {
+            // Where the database stays, so do the files beside it: the daemon has them open.
+            files.truncate(1);
+        } else if self.rng.percent(50) {
             files.rotate_left(1);
         }
         let mut outcome = Outcome::Unknown;
