@@ -275,6 +275,11 @@ impl Handle {
         self.node.is_powersafe()
     }
 
+    /// Whether the name stands for another file by now, or for none.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.parted().is_some()
+    }
+
     /// Closes the file.
     pub(crate) fn close(self) {
         if let Target::Governed { inode: Some(inode), .. } = &self.target

@@ -297,11 +297,19 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
 }
 
 unsafe extern "C" fn file_control(
-    _file: *mut ffi::sqlite3_file,
-    _operation: c_int,
-    _arg: *mut c_void,
+    file: *mut ffi::sqlite3_file,
+    operation: c_int,
+    arg: *mut c_void,
 ) -> c_int {
-    ffi::SQLITE_NOTFOUND
+    if operation != ffi::SQLITE_FCNTL_HAS_MOVED {
+        return ffi::SQLITE_NOTFOUND;
+    }
+    // SAFETY: `open` filled it, and for this operation SQLite passes a place for a number.
+    unsafe {
+        let has_moved = matches!(file_of(file), File::Named(handle) if handle.has_moved());
+        *arg.cast::<c_int>() = c_int::from(has_moved);
+    }
+    ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn sector_size(_file: *mut ffi::sqlite3_file) -> c_int {
