@@ -11,6 +11,6 @@ pub mod plan;
 mod run;
 mod verdict;
 mod witness;
-mod workload;
+pub mod workload;
 
 pub use run::{Report, run};

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use litefs_core::node::{Refusal, Replaces, Role};
 use litefs_core::{DatabaseName, Position};
 
-use super::lease_service::LeaseService;
 use super::checks::{Ledger, Order};
+use super::lease_service::LeaseService;
 use crate::node::{Node, Observer};
 use crate::record::Record;
 

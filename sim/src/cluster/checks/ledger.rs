@@ -104,7 +104,8 @@ impl Ledger {
         if found != Head::default() {
             return vec![found.number];
         }
-        let drops = self.drops.range((database, Position::ZERO)..).take_while(|((name, _), _)| *name == database);
+        let drops =
+            self.drops.range((database, Position::ZERO)..).take_while(|((name, _), _)| *name == database);
         let happened = |number: &i64| self.outcome(database, *number) != Some(Outcome::Void);
         [0].into_iter().chain(drops.map(|(_, number)| *number).filter(happened)).collect()
     }
@@ -162,7 +163,8 @@ impl Ledger {
         let mut number = later;
         while self.order(database, number) > order {
             let joined = self.joined.get(&(database, number));
-            if joined.is_some_and(|others| others.iter().any(|other| self.follows(database, earlier, *other))) {
+            if joined.is_some_and(|others| others.iter().any(|other| self.follows(database, earlier, *other)))
+            {
                 return true;
             }
             number = self.links.get(&(database, number)).map_or(0, |link| link.parent);

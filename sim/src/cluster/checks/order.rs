@@ -135,7 +135,9 @@ impl Order {
 
     fn of(&mut self, machine: u8, database: &str) -> impl Iterator<Item = &mut Place> {
         let places = self.places.iter_mut();
-        places.filter(move |((number, name), _)| (*number, *name) == (machine, database)).map(|(_, place)| place)
+        places
+            .filter(move |((number, name), _)| (*number, *name) == (machine, database))
+            .map(|(_, place)| place)
     }
 }
 

@@ -49,13 +49,7 @@ impl Program {
     }
 
     /// Changes between savepoints, of which some are taken back.
-    fn nest(
-        &mut self,
-        connection: &Connection,
-        schema: &str,
-        large: bool,
-        nested: u64,
-    ) -> Result<(), Error> {
+    fn nest(&mut self, connection: &Connection, schema: &str, large: bool, nested: u64) -> Result<(), Error> {
         connection.execute_batch(&format!("SAVEPOINT inner{nested}"))?;
         for _ in 0..self.rng.between(1, 3) {
             self.change(connection, schema, large, nested + 1)?;
@@ -91,7 +85,7 @@ impl Program {
     }
 
     /// Items that a table of this connection alone held in between.
-    fn change_by_way_of_temporary(&mut self, connection: &Connection, schema: &str) -> Result<(), Error> {
+    fn change_by_way_of_temporary(&self, connection: &Connection, schema: &str) -> Result<(), Error> {
         self.node.record.probe("temporary table");
         connection.execute_batch(&format!(
             "CREATE TEMP TABLE IF NOT EXISTS scratch(id INTEGER, body BLOB);

@@ -76,7 +76,12 @@ fn is_item(body: &[u8]) -> bool {
 }
 
 /// Looks at a database whose head was found to be this, in the same transaction.
-pub(crate) fn look(connection: &Connection, schema: &str, found: Head, thorough: bool) -> Result<Look, Error> {
+pub(crate) fn look(
+    connection: &Connection,
+    schema: &str,
+    found: Head,
+    thorough: bool,
+) -> Result<Look, Error> {
     let mut look = Look { wrong: None, entries: Vec::new() };
     let again = head(connection, schema)?;
     if again != found {
@@ -85,7 +90,9 @@ pub(crate) fn look(connection: &Connection, schema: &str, found: Head, thorough:
     }
     if found != Head::default() {
         let (sum, count): (i64, i64) = connection.query_row(
-            &format!("SELECT (SELECT sum(balance) FROM {schema}.account), (SELECT count(*) FROM {schema}.entry)"),
+            &format!(
+                "SELECT (SELECT sum(balance) FROM {schema}.account), (SELECT count(*) FROM {schema}.entry)"
+            ),
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;

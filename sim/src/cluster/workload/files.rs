@@ -100,7 +100,7 @@ impl Program {
     }
 
     /// What a database holds that nobody else has open.
-    fn look_alone(&mut self, open: Open) -> Result<Found, Error> {
+    fn look_alone(&self, open: Open) -> Result<Found, Error> {
         let connection = Connection::open(self.path(open.database))?;
         let found = self.begin(&connection, &[open], "BEGIN")?;
         connection.execute_batch("COMMIT")?;
@@ -111,7 +111,8 @@ impl Program {
     /// Removes a database as programs do, file by file.
     fn remove(&mut self, found: Found) {
         let database = found.open.database;
-        let Some(position) = self.node.database(database).and_then(|database| database.position(&self.node)) else {
+        let Some(position) = self.node.database(database).and_then(|database| database.position(&self.node))
+        else {
             return;
         };
         // A file without content is removed without a transaction.
@@ -121,8 +122,7 @@ impl Program {
         let parent = self.parent_of(&found);
         let leads_to = Position { txid: position.txid.next(), checksum: Checksum::EMPTY };
         let (machine, epoch) = (self.machine(), self.witness.epoch());
-        let number =
-            self.witness.ledger.borrow_mut().begin_drop(database, parent, leads_to, machine, epoch);
+        let number = self.witness.ledger.borrow_mut().begin_drop(database, parent, leads_to, machine, epoch);
         let mut files = vec![database.to_owned(), format!("{database}-wal"), format!("{database}-journal")];
         if !self.is_primary() {
             // Where the database stays, so do the files beside it: the daemon has them open.
@@ -197,7 +197,8 @@ impl Program {
         }
         self.backup = None;
         self.forget_copy(&copy);
-        let written = Handle::open(self.node.clone(), &copy, true, false).and_then(|file| file.write(0, &before));
+        let written =
+            Handle::open(self.node.clone(), &copy, true, false).and_then(|file| file.write(0, &before));
         if written.is_err() {
             return Ok(());
         }
@@ -222,8 +223,7 @@ impl Program {
     fn change_copy(&mut self, found: &Found, copy: &str, base: Head) -> Result<(Head, Vec<u8>), Error> {
         let parent = self.parent_of(found);
         let (machine, epoch) = (self.machine(), self.witness.epoch());
-        let head =
-            self.witness.ledger.borrow_mut().begin(found.open.database, parent, base, machine, epoch);
+        let head = self.witness.ledger.borrow_mut().begin(found.open.database, parent, base, machine, epoch);
         let changed = self.change_alone(copy, head);
         let content = changed.and_then(|()| self.read_file(copy).map_err(|_| Error::InvalidQuery));
         if content.is_err() {
@@ -246,7 +246,7 @@ impl Program {
 
     /// Changes a database past SQLite.
     fn put(
-        &mut self,
+        &self,
         found: Found,
         head: Head,
         write: impl Fn(&Handle) -> Result<(), Errno>,

@@ -82,7 +82,8 @@ impl Program {
             ))?;
         }
         for Open { schema, database } in &open[1..] {
-            connection.execute(&format!("ATTACH ?1 AS {schema}"), [format!("{}{database}", self.directory)])?;
+            connection
+                .execute(&format!("ATTACH ?1 AS {schema}"), [format!("{}{database}", self.directory)])?;
             self.node.record.probe("database attached");
         }
         for Open { schema, .. } in &open {

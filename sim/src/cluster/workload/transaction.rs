@@ -86,7 +86,7 @@ impl Program {
 
     /// Begins a transaction and sees what there is.
     pub(super) fn begin(
-        &mut self,
+        &self,
         connection: &Connection,
         over: &[Open],
         begin: &str,

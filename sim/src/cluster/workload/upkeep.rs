@@ -9,7 +9,8 @@ impl Program {
         let open = self.rng.pick(&session.open);
         let kind = self.rng.pick(&["PASSIVE", "FULL", "RESTART", "TRUNCATE"]);
         let sql = format!("PRAGMA {}.wal_checkpoint({kind})", open.schema);
-        let (busy, frames): (i64, i64) = session.connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (busy, frames): (i64, i64) =
+            session.connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         // Outside of WAL mode there are -1 frames.
         if busy == 0 && frames >= 0 {
             self.node.record.probe(match kind {
