@@ -202,11 +202,9 @@ impl Running {
         let mut limits = Limits::default();
         limits.snapshot_timeout = config.http.snapshot_timeout.unwrap_or(limits.snapshot_timeout);
         tracing::info!("http server listening on: http://{address}");
-        let member = Member::new(Arc::clone(&host), lease, databases, config.lease.reconnect_delay);
-        let tasks = vec![
-            tokio::spawn(server.serve(host, Arc::new(Metrics::new()), limits, stop.clone())),
-            tokio::spawn(member.run(stop)),
-        ];
+        let member = Member::new(Arc::clone(&host), lease, &databases, config.lease.reconnect_delay);
+        let served = server.serve(host, member.inbox(), Arc::new(Metrics::new()), limits, stop.clone());
+        let tasks = vec![tokio::spawn(served), tokio::spawn(member.run(stop))];
         Ok(Self { store, mount, node, skip_sync: config.skip_sync, stopper, tasks })
     }
 

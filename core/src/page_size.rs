@@ -40,6 +40,15 @@ impl PageSize {
         PageNumber::new(number).unwrap_or(PageNumber::FIRST)
     }
 
+    /// Pages that a database can grow by, at most, in a transaction that has `written` pages.
+    ///
+    /// SQLite leaves pages unwritten that are new and already free again. It lists each of them in a page of the freelist,
+    /// four bytes each, and that one it writes. Then there is the lock page. Whoever claims more growth than that would
+    /// make the memory run out: a commit is a few bytes, and the checksums of 4 billion pages are not.
+    pub const fn max_growth(self, written: usize) -> u64 {
+        (written as u64).saturating_mul(1 + self.0 as u64 / 4).saturating_add(1)
+    }
+
     /// Byte in the database file where a page begins.
     pub const fn offset_of(self, page: PageNumber) -> u64 {
         (page.get() as u64 - 1) * self.0 as u64
@@ -79,6 +88,13 @@ mod tests {
     fn only_powers_of_two_from_512_to_65536_are_page_sizes() {
         let accepted: alloc::vec::Vec<u32> = (0..=131_072).filter(|n| PageSize::new(*n).is_ok()).collect();
         assert_eq!(accepted, [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]);
+    }
+
+    #[test]
+    fn database_grows_by_what_is_written_and_what_that_can_list_as_free() {
+        assert_eq!(PageSize::MIN.max_growth(0), 1);
+        assert_eq!(PageSize::MIN.max_growth(2), 2 + 2 * 128 + 1);
+        assert_eq!(PageSize::MAX.max_growth(usize::MAX), u64::MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
 
+use crate::ltx::{Fault, Header};
 use crate::{Checksum, PageNumber, PageSize};
 
 /// The checksum of every page of a database, and of the database as a whole.
@@ -60,6 +61,25 @@ impl PageSums {
         self.sums.resize(len, Checksum::ZERO);
     }
 
+    /// Takes in the pages of an LTX file with this header.
+    ///
+    /// # Errors
+    /// Nothing was changed: the database would grow by more than it can.
+    pub fn follow(&mut self, header: &Header, changes: &[(PageNumber, Checksum)]) -> Result<(), Fault> {
+        // A snapshot builds on nothing.
+        let before = if header.is_snapshot() { 0 } else { self.page_count() };
+        let (pages, after) = (changes.len(), header.commit);
+        if u64::from(after) > u64::from(before) + header.page_size.max_growth(pages) {
+            return Err(Fault::Growth { pages, before, after });
+        }
+        self.resize(before);
+        self.resize(after);
+        for (page, sum) in changes {
+            self.set(*page, *sum);
+        }
+        Ok(())
+    }
+
     /// The pages without a checksum, ascending. There are none but the lock page in a database that only this program
     /// wrote to. A LiteFS primary leaves pages that the database grew by and that SQLite never wrote out of its
     /// transactions and out of its checksum; they are zeros.
@@ -117,6 +137,33 @@ mod tests {
         assert_eq!(present.absent(PageSize::MIN).collect::<Vec<_>>(), [page(2), page(4)]);
         let expected = Checksum::EMPTY.toggle(sums.get(page(1))).toggle(sums.get(page(3)));
         assert_eq!((present.total(), present.page_count()), (expected, 4));
+    }
+
+    #[test]
+    fn transaction_that_grows_the_database_beyond_its_means_changes_nothing() {
+        let mut sums = PageSums::from_pages(alloc::vec![Checksum::of_page(page(1), &[1; 512])]);
+        let change = (page(2), Checksum::of_page(page(2), &[2; 512]));
+        let header = |commit, min| Header {
+            compressed: false,
+            page_size: PageSize::MIN,
+            commit,
+            min_txid: crate::Txid::new(min),
+            max_txid: crate::Txid::new(9),
+            timestamp_ms: 0,
+            pre_apply: Checksum::EMPTY,
+            wal_offset: 0,
+            wal_size: 0,
+            wal_salt: [0, 0],
+            node_id: crate::NodeId::ZERO,
+        };
+        let before = sums.clone();
+        let fault = Fault::Growth { pages: 1, before: 1, after: u32::MAX };
+        assert_eq!(sums.follow(&header(u32::MAX, 2), &[change]), Err(fault));
+        assert_eq!(sums, before);
+        assert_eq!(sums.follow(&header(131, 2), &[change]), Ok(()));
+        assert_eq!((sums.page_count(), sums.total()), (131, before.total().toggle(change.1)));
+        assert_eq!(sums.follow(&header(2, 1), &[change]), Ok(()));
+        assert_eq!((sums.page_count(), sums.total()), (2, Checksum::EMPTY.toggle(change.1)));
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl SavedSums {
         Self { page_size: PageSize::MIN, base: position, position, sums: PageSums::default() }
     }
 
+    /// What could be saved of a database that was dropped by the transaction at `position`.
+    pub fn dropped(position: Position) -> Self {
+        Self { base: position, position, ..Self::nothing() }
+    }
+
     /// The content of the file.
     pub fn encode(&self) -> Vec<u8> {
         let page_count = self.sums.page_count();
@@ -109,6 +114,28 @@ mod tests {
             let saved = saved(page_count);
             assert_eq!(SavedSums::decode(&saved.encode()), Some(saved));
         }
+    }
+
+    #[test]
+    fn checksums_that_do_not_add_up_or_belong_to_no_database_are_not_believed() {
+        let with = |at: usize, byte: u8| {
+            let mut bytes = saved(3).encode();
+            bytes[at] = byte;
+            let body = bytes.len() - TRAILER_LEN;
+            let sum = checksum(&bytes[..body]).get().to_be_bytes();
+            bytes[body..].copy_from_slice(&sum);
+            SavedSums::decode(&bytes)
+        };
+        assert_eq!(with(0, b'L'), Some(saved(3)));
+        assert_eq!([with(10, 3), with(15, 4), with(47, 0x55), with(0, b'l')], [None, None, None, None]);
+    }
+
+    #[test]
+    fn database_that_was_dropped_has_no_pages_at_its_position() {
+        let position = Position { txid: Txid::new(7), checksum: Checksum::EMPTY };
+        let dropped = SavedSums::dropped(position);
+        assert_eq!(SavedSums::decode(&dropped.encode()), Some(dropped.clone()));
+        assert_eq!((dropped.base, dropped.position, dropped.sums.page_count()), (position, position, 0));
     }
 
     #[test]

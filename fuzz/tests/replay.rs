@@ -24,15 +24,31 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     seeds.collect()
 }
 
-fn replay(body: Body, seed: &[u8]) {
-    body(seed);
+/// Names the input while a promise is broken over it.
+struct Input<'a>(&'a str, &'a [u8]);
+
+impl Drop for Input<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} broke a promise over these {} bytes: {:02x?}", self.0, self.1.len(), self.1);
+        }
+    }
+}
+
+fn run(target: &str, body: Body, data: &[u8]) {
+    let _named = Input(target, data);
+    body(data);
+}
+
+fn replay(target: &str, body: Body, seed: &[u8]) {
+    run(target, body, seed);
     for len in 0..seed.len() {
-        body(&seed[..len]);
+        run(target, body, &seed[..len]);
     }
     let mut flipped = seed.to_vec();
     for bit in 0..seed.len() * 8 {
         flipped[bit / 8] ^= 1 << (bit % 8);
-        body(&flipped);
+        run(target, body, &flipped);
         flipped[bit / 8] ^= 1 << (bit % 8);
     }
 }
@@ -41,7 +57,7 @@ fn replay(body: Body, seed: &[u8]) {
 fn no_input_and_no_variant_of_it_breaks_a_promise() {
     for (target, body) in TARGETS {
         for seed in seeds(target) {
-            replay(body, &seed);
+            replay(target, body, &seed);
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
 /// Pieces that wait for the peer to read them, per message.
@@ -51,6 +52,15 @@ pub(crate) enum SendError {
     Stuck(Duration),
 }
 
+/// Why a piece was not taken at once.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// There is no room for it now.
+    Full(Bytes),
+    /// The peer closed the connection.
+    Closed,
+}
+
 /// The message was cut off: its sender failed after the header had been sent.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the message was cut off after its header was sent")]
@@ -78,9 +88,21 @@ impl BodySender {
         }
     }
 
+    /// Sends a piece if there is room for it.
+    pub(crate) fn try_send(&self, bytes: Bytes) -> Result<(), Refused> {
+        self.pieces.try_send(Piece::Data(bytes)).map_err(|error| match error {
+            TrySendError::Full(Piece::Data(bytes)) => Refused::Full(bytes),
+            TrySendError::Full(Piece::End) | TrySendError::Closed(_) => Refused::Closed,
+        })
+    }
+
     /// [`BodySender::send`] for a thread that may block.
     pub(crate) fn blocking_send(&self, runtime: &Handle, bytes: Bytes) -> Result<(), SendError> {
-        runtime.block_on(self.send(bytes))
+        match self.try_send(bytes) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(bytes)) => runtime.block_on(self.send(bytes)),
+            Err(Refused::Closed) => Err(SendError::Closed),
+        }
     }
 
     /// Ends the body as it should end.

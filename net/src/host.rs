@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use litefs_core::{ClusterId, DatabaseName, NodeId, Position, Txid};
+use litefs_core::database::Authority;
+use litefs_core::{ClusterId, DatabaseName, NodeId, Now, Position, Txid};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -22,6 +23,9 @@ pub trait Host: Send + Sync + 'static {
     /// What this node is, and each change of it.
     fn standing(&self) -> watch::Receiver<Standing>;
 
+    /// What time it is, by the clock that [`Authority::Until`] is measured with.
+    fn now(&self) -> Now;
+
     /// How far the databases of this node are behind the primary: zero on a primary, `None` on a replica that never had
     /// everything.
     fn lag(&self) -> Option<Duration>;
@@ -37,9 +41,6 @@ pub trait Host: Send + Sync + 'static {
 
     /// Facts for `litefs status`, by name.
     fn databases(&self) -> BTreeMap<DatabaseName, DatabaseStatus>;
-
-    /// The last transaction of the database that is known to be safe in a backup, or zero.
-    fn high_water(&self, database: &DatabaseName) -> Txid;
 
     /// The LTX file of exactly this transaction, or `None` if the log does not have it. Blocks.
     fn transaction(&self, database: &DatabaseName, txid: Txid) -> io::Result<Option<LtxSource>>;
@@ -61,14 +62,15 @@ pub trait Host: Send + Sync + 'static {
     /// A new file without a name, on the disk of the databases, for an LTX file that is being received. Blocks.
     fn scratch_file(&self) -> io::Result<File>;
 
-    /// Remembers durably the cluster this node belongs to, which it did not know until now. Blocks.
-    fn adopt_cluster_id(&self, id: ClusterId) -> io::Result<()>;
+    /// The cluster this node belongs to, remembered durably: the one it knows, otherwise `id`. Blocks.
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId>;
 
-    /// The cluster this node belongs to, which is founded here if it does not belong to any. Blocks.
-    fn found_cluster(&self) -> io::Result<ClusterId>;
+    /// The role of this node is this from now on, and its databases may commit as `authority` says. Blocks until they are
+    /// in a state that suits it.
+    fn set_role(&self, role: Role, authority: Authority);
 
-    /// The role of this node is this from now on. Blocks until the databases are in a state that suits it.
-    fn set_role(&self, role: Role);
+    /// The databases may commit until a later moment, those that may at all. Blocks while they are busy.
+    fn authorize(&self, longer: Authority);
 
     /// This node has had everything its primary has, or is primary. It stays ready from now on.
     fn set_ready(&self);

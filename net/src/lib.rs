@@ -1,21 +1,21 @@
 //! Peers of litefs: the HTTP protocol between nodes, and leases.
 //!
 //! [`Server`] answers the requests of other nodes and of people about a [`Host`], the node it runs in. [`Member`] keeps
-//! the node in its cluster: it finds the primary through a [`Lease`] and lets a [`Follower`] receive its transactions.
-//! [`Client`] makes single requests. The protocol is that of LiteFS 0.5.
+//! the node in its cluster: it runs the machine of the node, [`litefs_core::node::Node`], which decides who is followed
+//! and what is sent to whom, over a [`Lease`], the streams and the host. [`Client`] makes single requests. The protocol is
+//! that of LiteFS 0.5.
 
 mod base_url;
 mod body;
 mod body_reader;
 mod causes;
-mod chunked;
 mod client;
 mod client_error;
 mod connection;
 mod database_status;
+mod downstream;
 mod event;
 mod event_lines;
-mod follow;
 mod header;
 mod host;
 mod host_error;
@@ -24,21 +24,20 @@ mod limits;
 mod ltx_source;
 mod member;
 mod metrics;
-mod outgoing;
-mod primary_info;
 mod query;
 mod received_ltx;
 mod reply;
-mod role;
 mod route;
 mod server;
 mod stall_guard;
 mod status;
 mod stop;
-mod subscriber;
 mod subscribers;
 mod timestamp;
+mod upstream;
 mod verifier;
+
+pub use litefs_core::node::{PrimaryInfo, Replaces, Role};
 
 pub use base_url::{BaseUrl, InvalidUrl};
 pub use client::{Client, NodeInfo, PrimaryHostname};
@@ -46,17 +45,14 @@ pub use client_error::ClientError;
 pub use database_status::{DatabaseCounts, DatabaseStatus};
 pub use event::Event;
 pub use event_lines::EventLines;
-pub use follow::{FollowEnd, FollowError, Follower, StreamError};
 pub use host::{Export, Host, Identity, Snapshot, Standing};
 pub use host_error::{ExportError, HandoffError, ImportError, ReceiveError};
-pub use lease::{Found, Lease, LeaseError, StaticLease};
+pub use lease::{Lease, LeaseError, StaticLease};
 pub use limits::Limits;
 pub use ltx_source::LtxSource;
-pub use member::Member;
+pub use member::{Inbox, Member};
 pub use metrics::Metrics;
-pub use primary_info::PrimaryInfo;
-pub use received_ltx::{ReceivedBytes, ReceivedLtx, Replaces};
-pub use role::Role;
+pub use received_ltx::{ReceivedBytes, ReceivedLtx};
 pub use server::Server;
 pub use status::{DatabaseSummary, Status};
 pub use stop::{Stop, Stopper};

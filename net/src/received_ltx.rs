@@ -2,6 +2,7 @@ use std::fs::File;
 
 use litefs_core::Position;
 use litefs_core::database::Received;
+use litefs_core::node::Replaces;
 
 /// An LTX file that arrived from the primary, complete and with every checksum in it verified.
 #[derive(Debug)]
@@ -26,15 +27,6 @@ pub enum ReceivedBytes {
         /// In bytes.
         len: u64,
     },
-}
-
-/// What a snapshot takes the place of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Replaces {
-    /// Where the database is.
-    pub local: Position,
-    /// The database certainly has transactions that the primary does not know. Otherwise that is not known.
-    pub diverged: bool,
 }
 
 impl ReceivedLtx {

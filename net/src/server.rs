@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use crate::route::{self, Context};
 use crate::stall_guard::StallGuard;
 use crate::subscribers::Subscribers;
-use crate::{Host, Limits, Metrics, Stop};
+use crate::{Host, Inbox, Limits, Metrics, Stop};
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,12 +43,21 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Answers requests until it is told to stop, and then gives those under way [`Limits::drain_timeout`] to end.
+    /// Answers requests until it is told to stop; replicas are handed to the [`crate::Member`] that `inbox` belongs to. Then
+    /// gives those under way [`Limits::drain_timeout`] to end.
     ///
     /// Needs a multi-threaded runtime with I/O and time.
-    pub async fn serve(self, host: Arc<dyn Host>, metrics: Arc<Metrics>, limits: Limits, stop: Stop) {
+    pub async fn serve(
+        self,
+        host: Arc<dyn Host>,
+        inbox: Inbox,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+        stop: Stop,
+    ) {
         let context = Arc::new(Context {
             host,
+            inbox,
             metrics,
             limits,
             stop: stop.clone(),

@@ -1,7 +1,5 @@
 //! Wall-clock times as text.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// A time in milliseconds since the Unix epoch as RFC 3339 in UTC, without zeros at the end of the fraction.
 pub(crate) fn rfc3339(ms: i64) -> String {
     let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
@@ -13,14 +11,6 @@ pub(crate) fn rfc3339(ms: i64) -> String {
         _ => format!(".{fraction:03}").trim_end_matches('0').to_owned(),
     };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
-/// Milliseconds since the Unix epoch, now.
-pub(crate) fn now_ms() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-    }
 }
 
 /// Year, month and day of a day counted from 1970-01-01 in the Gregorian calendar. Years are counted from March, so that

@@ -5,16 +5,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use litefs_core::database::Authority;
 use litefs_core::ltx::{Encoder, Header, decode_all};
-use litefs_core::{Checksum, ClusterId, DatabaseName, NodeId, PageNumber, PageSize, Position, Txid};
+use litefs_core::{Checksum, ClusterId, DatabaseName, NodeId, Now, PageNumber, PageSize, Position, Txid};
 use litefs_net::{
     DatabaseCounts, DatabaseStatus, Event, Export, ExportError, HandoffError, Host, Identity, ImportError,
     LtxSource, ReceiveError, ReceivedBytes, ReceivedLtx, Replaces, Role, Snapshot, Standing,
 };
 use tokio::sync::{broadcast, watch};
 
+use crate::fake_lease::FakeLease;
 use crate::node::PATIENCE;
 
 pub(crate) const PAGE: usize = 512;
@@ -26,9 +28,13 @@ pub(crate) fn name(text: &str) -> DatabaseName {
 pub(crate) struct FakeHost {
     node_id: NodeId,
     pub(crate) candidate: bool,
+    pub(crate) lease: FakeLease,
+    began: Instant,
     state: Mutex<State>,
     /// Databases to which nothing can be applied for now.
     gates: Mutex<BTreeSet<DatabaseName>>,
+    /// Transactions cannot be read from the log for now.
+    log_closed: Mutex<bool>,
     gate_opened: Condvar,
     standing: watch::Sender<Standing>,
     changes: broadcast::Sender<(DatabaseName, Position)>,
@@ -41,6 +47,7 @@ struct State {
     databases: BTreeMap<DatabaseName, Database>,
     log_len: u64,
     cluster_id: Option<ClusterId>,
+    authority: Option<Authority>,
     caught_up: Option<i64>,
     replaced: Vec<Replaces>,
     cut_export_at: Option<usize>,
@@ -56,14 +63,18 @@ struct Database {
 }
 
 impl FakeHost {
-    pub(crate) fn new(node_id: u64, role: Role) -> Arc<Self> {
+    pub(crate) fn new(node_id: u64, candidate: bool) -> Arc<Self> {
+        let standing = Standing { role: Role::Searching, since_ms: 0, ready: false };
         Arc::new(Self {
             node_id: NodeId::new(node_id),
-            candidate: role.is_primary(),
+            candidate,
+            lease: FakeLease::new(candidate),
+            began: Instant::now(),
             state: Mutex::default(),
             gates: Mutex::default(),
+            log_closed: Mutex::default(),
             gate_opened: Condvar::new(),
-            standing: watch::channel(Standing { role, since_ms: 0, ready: false }).0,
+            standing: watch::channel(standing).0,
             changes: broadcast::channel(64).0,
             events: broadcast::channel(64).0,
             log: Arc::new(tempfile::tempfile().unwrap()),
@@ -71,13 +82,13 @@ impl FakeHost {
     }
 
     pub(crate) fn primary() -> Arc<Self> {
-        let host = Self::new(0xA, Role::Primary);
+        let host = Self::new(0xA, true);
         host.state.lock().unwrap().cluster_id = Some(ClusterId::new(1));
         host
     }
 
     pub(crate) fn replica() -> Arc<Self> {
-        Self::new(0xB, Role::Searching)
+        Self::new(0xB, false)
     }
 
     /// Commits one transaction that writes these pages, and returns its position.
@@ -228,8 +239,27 @@ impl FakeHost {
         self.gate_opened.notify_all();
     }
 
+    /// Whether transactions cannot be read from the log.
+    pub(crate) fn close_log(&self, closed: bool) {
+        *self.log_closed.lock().unwrap() = closed;
+        self.gate_opened.notify_all();
+    }
+
     pub(crate) fn lose_lease(&self) {
-        self.set_role(Role::Searching);
+        self.lease.grant(false);
+    }
+
+    pub(crate) fn grant_lease(&self) {
+        self.lease.grant(true);
+    }
+
+    pub(crate) fn authority(&self) -> Authority {
+        self.state.lock().unwrap().authority.unwrap_or(Authority::ReadOnly)
+    }
+
+    /// The node starts.
+    pub(crate) fn set_unready(&self) {
+        self.standing.send_modify(|standing| standing.ready = false);
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -272,6 +302,12 @@ impl Host for FakeHost {
         self.standing.subscribe()
     }
 
+    fn now(&self) -> Now {
+        let monotonic_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap();
+        let wall = std::time::UNIX_EPOCH.elapsed().unwrap();
+        Now { monotonic_ns, wall_ms: i64::try_from(wall.as_millis()).unwrap() }
+    }
+
     fn lag(&self) -> Option<Duration> {
         self.standing.borrow().ready.then_some(Duration::ZERO)
     }
@@ -303,11 +339,9 @@ impl Host for FakeHost {
         state.databases.iter().map(|(name, database)| (name.clone(), status(database))).collect()
     }
 
-    fn high_water(&self, _database: &DatabaseName) -> Txid {
-        Txid::ZERO
-    }
-
     fn transaction(&self, database: &DatabaseName, txid: Txid) -> io::Result<Option<LtxSource>> {
+        let closed = self.log_closed.lock().unwrap();
+        drop(self.gate_opened.wait_timeout_while(closed, 2 * PATIENCE, |closed| *closed).unwrap());
         let state = self.state.lock().unwrap();
         let found = state.databases.get(database).and_then(|database| database.log.get(&txid));
         Ok(found.map(|&(offset, len)| LtxSource { file: Arc::clone(&self.log), offset, len }))
@@ -395,16 +429,17 @@ impl Host for FakeHost {
         tempfile::tempfile()
     }
 
-    fn adopt_cluster_id(&self, id: ClusterId) -> io::Result<()> {
-        self.state.lock().unwrap().cluster_id = Some(id);
-        Ok(())
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId> {
+        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert(id))
     }
 
-    fn found_cluster(&self) -> io::Result<ClusterId> {
-        Ok(*self.state.lock().unwrap().cluster_id.get_or_insert_with(|| ClusterId::new(1)))
+    fn authorize(&self, longer: Authority) {
+        let authority = self.authority().extended_to(longer);
+        self.state.lock().unwrap().authority = Some(authority);
     }
 
-    fn set_role(&self, role: Role) {
+    fn set_role(&self, role: Role, authority: Authority) {
+        self.state.lock().unwrap().authority = Some(authority);
         self.standing.send_modify(|standing| standing.role = role.clone());
         self.emit(Event::RoleChange(role));
     }

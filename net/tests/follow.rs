@@ -96,6 +96,6 @@ async fn replicas_of_a_node_that_is_not_primary_wait_until_it_is() {
     let (_stopper, _member) = follow(&replica, node.info());
     eventually("the replica knows its primary", || replica.standing().borrow().role != Role::Searching).await;
     assert_eq!(replica.position("db"), Position::ZERO);
-    primary.set_role(Role::Primary);
+    primary.grant_lease();
     caught_up(&primary, &replica).await;
 }

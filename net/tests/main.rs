@@ -4,10 +4,12 @@
 
 mod api;
 mod fake_host;
+mod fake_lease;
 mod follow;
 mod hostile;
 mod leases;
 mod node;
 mod recorded;
+mod recorder;
 mod slow;
 mod stream;

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use litefs_net::{Client, Limits, Member, Metrics, PrimaryInfo, Server, StaticLease, Stopper};
+use litefs_net::{Client, Host, Lease, Limits, Member, Metrics, PrimaryInfo, Server, StaticLease, Stopper};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -30,11 +30,15 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     }
 }
 
-/// The API of a host. It stops when this is dropped.
+/// How long nodes wait before they try again.
+const RECONNECT_DELAY: Duration = Duration::from_millis(20);
+
+/// A host in its cluster, with its API. It stops when this is dropped.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     stopper: Stopper,
     server: JoinHandle<()>,
+    member: JoinHandle<()>,
 }
 
 impl Node {
@@ -42,17 +46,35 @@ impl Node {
         Self::start_with(host, "127.0.0.1:0", Limits::default()).await
     }
 
+    /// Returns once the host is primary, if it is to be.
     pub(crate) async fn start_with(host: &Arc<FakeHost>, address: &str, limits: Limits) -> Self {
+        host.set_unready();
+        let node = Self::start_under(host, host.lease.clone(), address, limits).await;
+        if host.lease.is_granted() {
+            eventually("it is primary", || host.standing().borrow().ready).await;
+        }
+        node
+    }
+
+    pub(crate) async fn start_under(
+        host: &Arc<FakeHost>,
+        lease: impl Lease,
+        address: &str,
+        limits: Limits,
+    ) -> Self {
         let server = Server::bind(address).await.unwrap();
         let address = server.local_addr().unwrap();
         let (stopper, stop) = Stopper::new();
-        let server = tokio::spawn(server.serve(host.clone(), Arc::new(Metrics::new()), limits, stop));
-        Self { address, stopper, server }
+        let member = Member::new(host.clone(), lease, &[], RECONNECT_DELAY);
+        let metrics = Arc::new(Metrics::new());
+        let server = tokio::spawn(server.serve(host.clone(), member.inbox(), metrics, limits, stop.clone()));
+        Self { address, stopper, server, member: tokio::spawn(member.run(stop)) }
     }
 
     pub(crate) async fn stop(self) {
         self.stopper.stop();
         timeout(PATIENCE, self.server).await.expect("the server stops").unwrap();
+        timeout(PATIENCE, self.member).await.expect("the member stops").unwrap();
     }
 
     pub(crate) fn url(&self) -> String {
@@ -104,7 +126,7 @@ impl Node {
 pub(crate) fn follow(host: &Arc<FakeHost>, primary: PrimaryInfo) -> (Stopper, JoinHandle<()>) {
     let (stopper, stop) = Stopper::new();
     let lease = StaticLease::replica_of(primary);
-    let member = Member::new(host.clone(), lease, Vec::new(), Duration::from_millis(20));
+    let member = Member::new(host.clone(), lease, &[], RECONNECT_DELAY);
     (stopper, tokio::spawn(member.run(stop)))
 }
 

@@ -9,11 +9,12 @@ use hyper::body::Incoming;
 use litefs_core::ltx::{Ltx, decode_all};
 use litefs_core::stream::{Chunk, ChunkReader, Frame, encode_position_map};
 use litefs_core::{Checksum, DatabaseName, NodeId, Position, Txid};
+use litefs_net::{Host, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::fake_host::{FakeHost, name};
-use crate::node::{Node, PATIENCE, first_bytes};
+use crate::fake_host::{FakeHost, PAGE, name};
+use crate::node::{Node, PATIENCE, eventually, first_bytes};
 use crate::recorded;
 
 /// A stream that a test reads.
@@ -238,6 +239,43 @@ async fn stream_ends_properly_when_the_role_is_lost_or_the_node_stops() {
     });
     node.stop().await;
     assert_eq!(end.await.unwrap(), Some(Frame::End));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replica_hears_something_while_a_transaction_is_looked_up() {
+    let host = FakeHost::primary();
+    let first = host.commit("db", &[(1, 1)]);
+    let node = Node::start(&host).await;
+    host.close_log(true);
+    let second = host.commit("db", &[(1, 2)]);
+    let mut stream = Stream::open(&node, &[("db", first)]).await;
+    let mark = Frame::HighWater { txid: Txid::ZERO, database: name("db") };
+    for _ in 0..2 {
+        assert_eq!(stream.next().await.unwrap().0, mark);
+    }
+    host.close_log(false);
+    let (_, ltx) = stream.next_ltx().await;
+    assert_eq!(ltx.header.max_txid, second.txid);
+    assert_eq!(stream.next().await.unwrap().0, mark);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn primary_steps_down_although_a_replica_reads_nothing_and_cuts_off_its_snapshot() {
+    let host = FakeHost::primary();
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let pages: Vec<_> = (1..=40_000).map(|number| (number, (0..PAGE).map(|_| noise()).collect())).collect();
+    host.commit_pages(&name("db"), &pages);
+    let node = Node::start(&host).await;
+    let mut reply = ask(&node, "/stream", encode_position_map(&std::collections::BTreeMap::new())).await;
+    assert!(reply.body_mut().frame().await.unwrap().is_ok());
+    host.lose_lease();
+    eventually("it steps down", || host.standing().borrow().role == Role::Searching).await;
+    let whole = timeout(PATIENCE, reply.into_body().collect()).await.expect("the stream is cut off");
+    assert!(whole.is_err(), "a snapshot that is cut off looks like an end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,9 @@ use crate::unsynced_file::SECTOR;
 /// The wall clock at the start of a run, in milliseconds since the Unix epoch.
 const EPOCH_MS: i64 = 1_800_000_000_000;
 
+/// How long who is frozen waits at a time.
+const FREEZE_STEP: Duration = Duration::from_millis(50);
+
 /// What is added to the number of a process that is started again.
 const RESTARTED: u64 = 1000;
 
@@ -208,15 +211,15 @@ impl Node {
         self.frozen_until_ns.set(self.frozen_until_ns.get().max(until));
     }
 
-    /// Ends [`Self::freeze`]; who waits already waits on.
+    /// Ends [`Self::freeze`].
     pub(crate) fn thaw(&self) {
         self.frozen_until_ns.set(0);
     }
 
-    /// How long nothing goes on.
+    /// How long to wait before looking again, if nothing goes on now.
     pub(crate) fn frozen_for(&self) -> Option<Duration> {
         let left = self.frozen_until_ns.get().saturating_sub(rt::elapsed_ns());
-        (left > 0).then(|| Duration::from_nanos(left))
+        (left > 0).then(|| Duration::from_nanos(left).min(FREEZE_STEP))
     }
 
     /// Waits until the machine goes on.

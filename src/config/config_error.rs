@@ -1,10 +1,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use litefs_config_file::SyntaxError;
 use litefs_core::InvalidDatabaseName;
 use litefs_net::InvalidUrl;
 
-use super::syntax_error::SyntaxError;
 use crate::exec::InvalidCommandLine;
 
 /// Why there is no configuration to start with.

@@ -1,9 +1,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::config_file::ConfigFile;
-use super::expand_env::expand_env;
-use super::resolve::{Overrides, resolve};
+use litefs_config_file::{ConfigFile, expand_env};
+
+use super::resolve::{Overrides, resolve, single_primary};
 use super::{Config, ConfigError, Environment};
 
 /// Which file holds the configuration.
@@ -45,7 +45,7 @@ pub(crate) fn load(
             let (path, text) = search(environment.config_paths())?;
             (parse(path.clone(), text, expand, environment)?, Some(path))
         }
-        ConfigSource::None => (ConfigFile::single_primary(), None),
+        ConfigSource::None => (single_primary(), None),
     };
     let mut warnings = Vec::new();
     let config = resolve(file, overrides, environment, &mut warnings)?;

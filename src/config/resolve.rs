@@ -1,17 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use litefs_config_file::{
+    BackupSection, ByteSize, ConfigFile, DataSection, ExecSpec, FuseSection, HttpSection, LeaseSection,
+    ListenAddress, LogSection, SignedDuration,
+};
 use litefs_core::DatabaseName;
 use litefs_net::BaseUrl;
 
-use super::byte_size::ByteSize;
-use super::config_file::{
-    BackupSection, ConfigFile, DataSection, FuseSection, HttpSection, LeaseSection, LogSection,
-};
-use super::duration::SignedDuration;
-use super::exec_spec::ExecSpec;
 use super::settings::{Config, DataConfig, FuseConfig, HttpConfig, LeaseConfig, LogConfig, StaticRole};
-use super::{ConfigError, Environment, ListenAddress};
+use super::{ConfigError, Environment};
 use crate::exec::{CommandLine, ExecEntry};
 
 const DATA_DIR: &str = "/var/lib/litefs";
@@ -36,12 +34,10 @@ pub(crate) struct Overrides {
     pub(crate) fuse_debug: bool,
 }
 
-impl ConfigFile {
-    /// What a file would have to say for one node that is always the primary.
-    pub(crate) fn single_primary() -> Self {
-        let lease = LeaseSection { service: Some("static".to_owned()), ..LeaseSection::default() };
-        Self { lease: Some(lease), ..Self::default() }
-    }
+/// What a file would have to say for one node that is always the primary.
+pub(crate) fn single_primary() -> ConfigFile {
+    let lease = LeaseSection { service: Some("static".to_owned()), ..LeaseSection::default() };
+    ConfigFile { lease: Some(lease), ..ConfigFile::default() }
 }
 
 /// Checks what a file says and completes it with the defaults.

@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use litefs_config_file::{ListenAddress, LogFormat, OtherFiles};
 use litefs_core::DatabaseName;
 use litefs_net::BaseUrl;
-use serde::Deserialize;
 
-use super::ListenAddress;
 use crate::exec::ExecEntry;
 
 /// Everything a node is told before it starts. Paths are absolute; the directories need not exist.
@@ -57,17 +56,6 @@ pub(crate) struct FuseConfig {
     pub(crate) dir: PathBuf,
     /// What happens to files that belong to no database.
     pub(crate) other_files: OtherFiles,
-}
-
-/// What happens to files in the mount that belong to no SQLite database.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum OtherFiles {
-    /// They cannot be created, so that nobody believes they are replicated.
-    #[default]
-    Deny,
-    /// They are kept on this node only.
-    Local,
 }
 
 /// The server for other nodes and for the command line.
@@ -125,15 +113,4 @@ pub(crate) struct LogConfig {
     pub(crate) format: LogFormat,
     /// Whether a line begins with the time.
     pub(crate) timestamp: bool,
-}
-
-/// The shape of a line in the log.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// `level=INFO msg="…" key=value`.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
 }

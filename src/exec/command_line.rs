@@ -1,7 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use super::word_split::{self, UnbalancedLine, Words};
+use litefs_config_file::{UnbalancedLine, Words, split_words};
 
 /// A program and its arguments.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,7 +13,7 @@ pub(crate) struct CommandLine {
 impl CommandLine {
     /// Splits a text of the configuration into words, and tells what of it would not be executed.
     pub(crate) fn parse(text: &str) -> Result<(Self, Option<&str>), InvalidCommandLine> {
-        let Words { words, ignored } = word_split::split(text)?;
+        let Words { words, ignored } = split_words(text)?;
         let command = Self::from_words(words.into_iter().map(OsString::from))?;
         Ok((command, ignored))
     }

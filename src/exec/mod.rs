@@ -4,7 +4,6 @@ mod command_line;
 mod exec_entry;
 mod exit;
 mod supervisor;
-mod word_split;
 
 pub(crate) use command_line::{CommandLine, InvalidCommandLine};
 pub(crate) use exec_entry::ExecEntry;

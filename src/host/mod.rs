@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use litefs_core::database::Authority;
-use litefs_core::{ClusterId, DatabaseName, Errno, NodeId, Position, ReadAt, Txid};
+use litefs_core::{ClusterId, DatabaseName, Errno, NodeId, Now, Position, ReadAt, Txid};
 use litefs_fuse::store::{self, Store};
 use litefs_fuse::{DatabaseFiles, Notifier};
 use litefs_net::{
@@ -82,6 +82,10 @@ impl Host for Node {
         self.standing.subscribe()
     }
 
+    fn now(&self) -> Now {
+        store::now()
+    }
+
     fn lag(&self) -> Option<Duration> {
         self.store.role().lag_ms().map(|lag| Duration::from_millis(lag.max(0).unsigned_abs()))
     }
@@ -122,10 +126,6 @@ impl Host for Node {
             }
         };
         self.store.all().iter().map(|database| (database.name(), status(database))).collect()
-    }
-
-    fn high_water(&self, _: &DatabaseName) -> Txid {
-        Txid::ZERO
     }
 
     fn transaction(&self, database: &DatabaseName, txid: Txid) -> io::Result<Option<LtxSource>> {
@@ -181,9 +181,9 @@ impl Host for Node {
                 store::ReceiveError::Refused(ApplyError::NotNext { parent, local }) => {
                     ReceiveError::PositionMismatch { local, expected: parent }
                 }
-                store::ReceiveError::Refused(error @ ApplyError::Checksum { .. }) => {
-                    ReceiveError::NeedsSnapshot(error.to_string())
-                }
+                store::ReceiveError::Refused(
+                    error @ (ApplyError::Checksum { .. } | ApplyError::Growth { .. }),
+                ) => ReceiveError::NeedsSnapshot(error.to_string()),
                 other => ReceiveError::Io(io::Error::other(other)),
             }
         })
@@ -193,24 +193,17 @@ impl Host for Node {
         store::scratch_file(self.store.data_dir().path())
     }
 
-    fn adopt_cluster_id(&self, id: ClusterId) -> io::Result<()> {
+    fn join_cluster(&self, id: ClusterId) -> io::Result<ClusterId> {
         let mut current = self.cluster_id();
+        if let Some(known) = *current {
+            return Ok(known);
+        }
         self.store.data_dir().set_cluster_id(id)?;
         *current = Some(id);
-        Ok(())
-    }
-
-    fn found_cluster(&self) -> io::Result<ClusterId> {
-        if let Some(id) = *self.cluster_id() {
-            return Ok(id);
-        }
-        let id = ClusterId::new(random_u64()?);
-        self.adopt_cluster_id(id)?;
         Ok(id)
     }
 
-    fn set_role(&self, role: Role) {
-        let authority = if role.is_primary() { Authority::Forever } else { Authority::ReadOnly };
+    fn set_role(&self, role: Role, authority: Authority) {
         // What the mount shows follows what is true: writes are possible before they seem so, and the other way round.
         if let Err(errno) = self.store.set_authority(authority) {
             tracing::error!(%errno, "cannot take the role: a database's log cannot be written");
@@ -231,6 +224,10 @@ impl Host for Node {
             standing.role = role.clone();
         });
         self.broadcaster.tell(Event::RoleChange(role));
+    }
+
+    fn authorize(&self, longer: Authority) {
+        self.store.extend_authority(longer);
     }
 
     fn set_ready(&self) {

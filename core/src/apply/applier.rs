@@ -27,6 +27,8 @@ pub struct Applier<S: System> {
     open: Option<OpenDatabase<S>>,
     /// The highest change counter that a connection in rollback mode may have cached pages under.
     cached_counter: Option<u32>,
+    /// The change counter that the last transaction with a first page left.
+    change_counter: Option<u32>,
     /// The change counter does not tell the database from what connections may have cached: only the WAL's index does.
     ambiguous: bool,
     /// The database file was left half written under EXCLUSIVE, which is kept until it is whole again.
@@ -64,6 +66,7 @@ impl<S: System> Applier<S> {
             open: None,
             wal: None,
             cached_counter: None,
+            change_counter: None,
             ambiguous: false,
             torn: false,
             held: false,
@@ -97,7 +100,7 @@ impl<S: System> Applier<S> {
             }
             _ => None,
         };
-        let applied = match self.route(counter, change.snapshot, deadline) {
+        let applied = match self.route(counter, deadline) {
             Ok(Route::Database) => self.apply_to_database(&mut pages, change.snapshot),
             Ok(Route::Wal) => self.apply_to_wal(&mut pages, change.snapshot, deadline),
             Err(error) => Err(error),
@@ -106,10 +109,7 @@ impl<S: System> Applier<S> {
         let applied = applied?;
         settled?;
         self.unsynced = true;
-        if counter.is_some() {
-            // While the counter is no higher than one that was here before, it proves nothing.
-            self.ambiguous &= counter <= self.cached_counter;
-        }
+        self.change_counter = counter.or(self.change_counter);
         self.note_journal_mode(change.journal_mode)?;
         Ok(applied)
     }
@@ -151,61 +151,65 @@ impl<S: System> Applier<S> {
         if self.torn {
             self.context.report(Trouble::HalfWritten);
         }
+        // Programs that write from now on change it.
+        self.change_counter = None;
         self.close();
         synced
     }
 
     /// Decides where a transaction goes and takes the locks it needs there. `counter` is the change counter after it,
     /// if it is known.
-    fn route(
-        &mut self,
-        counter: Option<u32>,
-        snapshot: bool,
-        deadline: Deadline,
-    ) -> Result<Route, ApplyError> {
+    fn route(&mut self, counter: Option<u32>, deadline: Deadline) -> Result<Route, ApplyError> {
         if self.torn {
             return Ok(Route::Database);
         }
         if self.wal.is_some() {
             if !self.leave_wal()? {
-                self.ambiguous |= snapshot && counter <= self.cached_counter;
+                self.compare_counters(counter)?;
                 return Ok(Route::Wal);
             }
         } else {
             self.share(deadline)?;
             if !self.lock()?.try_exclusive().map_err(lock_error())? && self.wal_in_use()? {
                 self.attach(deadline)?;
+                self.compare_counters(counter)?;
                 return Ok(Route::Wal);
             }
             self.exclude(deadline)?;
         }
-        self.route_alone(counter, snapshot, deadline)
+        self.route_alone(counter, deadline)
     }
 
     /// As `route`, once EXCLUSIVE is held.
-    fn route_alone(
-        &mut self,
-        counter: Option<u32>,
-        snapshot: bool,
-        deadline: Deadline,
-    ) -> Result<Route, ApplyError> {
+    fn route_alone(&mut self, counter: Option<u32>, deadline: Deadline) -> Result<Route, ApplyError> {
         self.check_journal()?;
         if self.context.backing_len(Kind::Wal)? > 0 {
             self.attach(deadline)?;
             if self.ambiguous || !self.fold()? {
+                self.compare_counters(counter)?;
                 return Ok(Route::Wal);
             }
         }
-        let current = self.current_header()?;
-        if let Some(current) = current.as_ref().filter(|current| !current.is_wal()) {
-            self.cached_counter = self.cached_counter.max(Some(current.change_counter));
-        }
-        self.ambiguous |= snapshot && current.is_some() && counter <= self.cached_counter;
+        self.compare_counters(counter)?;
         if self.ambiguous {
             self.attach(deadline)?;
             return Ok(Route::Wal);
         }
         Ok(Route::Database)
+    }
+
+    /// Finds out whether a transaction that leaves this change counter, or the one there is, can be told from what
+    /// connections in rollback mode may have cached. A snapshot can be older than that, and a transaction leaves the
+    /// counter as it is if its writer used the WAL or has locked the database for itself.
+    fn compare_counters(&mut self, counter: Option<u32>) -> Result<(), ApplyError> {
+        let current = self.current_header()?;
+        if let Some(current) = current.as_ref().filter(|current| !current.is_wal()) {
+            self.cached_counter = self.cached_counter.max(Some(current.change_counter));
+        }
+        let in_file = current.map(|current| current.change_counter);
+        let after = counter.or(self.change_counter).or(in_file);
+        self.ambiguous = in_file.is_some() && self.cached_counter.is_some() && after <= self.cached_counter;
+        Ok(())
     }
 
     fn apply_to_database(
@@ -256,6 +260,7 @@ impl<S: System> Applier<S> {
         }
         self.close();
         self.cached_counter = None;
+        self.change_counter = None;
         self.ambiguous = false;
         self.torn = false;
         Ok(())

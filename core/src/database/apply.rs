@@ -36,6 +36,18 @@ pub enum ApplyError {
         /// The checksum it leads to.
         computed: Checksum,
     },
+    /// It has too few pages for the size it claims.
+    #[error(
+        "transaction of {pages} pages makes {after} pages of a database of {before}: it is damaged or forged"
+    )]
+    Growth {
+        /// Pages it has.
+        pages: usize,
+        /// Pages of the database before it.
+        before: u32,
+        /// Pages of the database after it.
+        after: u32,
+    },
     /// A transaction of a local program is open, or a hot journal waits to be rolled back.
     #[error("the database has an open or interrupted transaction in its rollback journal")]
     ActiveJournal,
@@ -98,6 +110,11 @@ impl Database {
         let nothing = PageSums::default();
         let resized = self.page_size.is_some_and(|size| size != received.header.page_size);
         let before = if received.header.is_snapshot() || resized { &nothing } else { &self.sums };
+        let (pages, after) = (received.sums.len(), received.header.commit);
+        let max_growth = received.header.page_size.max_growth(pages);
+        if u64::from(after) > u64::from(before.page_count()) + max_growth {
+            return Err(ApplyError::Growth { pages, before: before.page_count(), after });
+        }
         let computed = before.total_after(&received.sums, received.header.commit);
         if computed != received.post_apply {
             let claimed = Position { txid: received.header.max_txid, checksum: received.post_apply };
@@ -111,6 +128,11 @@ impl Database {
         let resized = received.header.is_snapshot()
             || self.page_size.is_some_and(|size| size != received.header.page_size);
         let post_apply = received.post_apply;
+        let outside_wal = self.outside_wal;
+        if received.header.is_snapshot() {
+            // What was durable before is of another history.
+            self.wal_durable = Position::ZERO;
+        }
         if received.header.commit == 0 {
             self.forget_content();
         }
@@ -127,7 +149,12 @@ impl Database {
         match applied {
             // Nobody had the database open, or nobody could: what the WAL had was in the database file already.
             Applied::Direct => self.wal = None,
-            Applied::Wal { header, frames, end, chain } => self.adopt_wal(header, &frames, end, chain),
+            Applied::Wal { header, frames, end, chain } => {
+                if !received.header.is_snapshot() {
+                    self.outside_wal = outside_wal;
+                }
+                self.adopt_wal(header, &frames, end, chain);
+            }
         }
     }
 }

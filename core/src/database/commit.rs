@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::wal_capture::{Advance, Generation};
+use super::wal_capture::{Advance, Generation, PendingFrame};
 use super::{Commit, Database, Effect, JournalMode, Staged, StopReason};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
@@ -49,13 +49,22 @@ impl Database {
     ) -> Result<Option<Commit>, Errno> {
         let Some(wal) = &self.wal else { return Ok(None) };
         let Some(frames) = wal.completed(advance) else { return Ok(None) };
-        let mut frames: Vec<(PageNumber, u64, Checksum, u32)> =
-            frames.map(|(offset, frame)| (frame.page, offset, frame.sum, frame.commit)).collect();
-        let page_count = frames.last().map_or(0, |frame| frame.3);
+        let mut frames: Vec<(PageNumber, u64, Checksum, PendingFrame)> =
+            frames.map(|(offset, frame)| (frame.page, offset, frame.sum, frame)).collect();
+        let page_count = frames.last().map_or(0, |frame| frame.3.commit);
         // Of several frames of a page the last one counts.
         frames.sort_by_key(|(page, offset, ..)| (*page, core::cmp::Reverse(*offset)));
         frames.dedup_by_key(|(page, ..)| *page);
+        // Nobody could open what is not a database, or has pages of two sizes.
+        let first = frames.first().filter(|(page, ..)| *page == PageNumber::FIRST);
+        let resized = self.page_count() > 0 && self.page_size != Some(wal.header().page_size);
+        if first.map_or_else(|| self.page_count() == 0, |(.., frame)| !frame.fits) || resized {
+            return Err(Errno::EIO);
+        }
         let page_size = wal.header().page_size;
+        if u64::from(page_count) > u64::from(self.page_count()) + page_size.max_growth(frames.len()) {
+            return Err(Errno::EFBIG);
+        }
         let mut pages: Vec<(PageNumber, PageSource, Checksum)> = frames
             .iter()
             .filter(|(page, ..)| page.get() <= page_count && *page != page_size.lock_page())
@@ -102,7 +111,16 @@ impl Database {
     /// The operation by which SQLite ends a transaction in rollback mode: the journal is removed, emptied or its
     /// header overwritten. Whether that commits or rolls back is decided by what is in the database file.
     pub(super) fn begin_journal_end<V: View>(&mut self, view: &V, now: Now) -> Result<Vec<Effect>, Errno> {
-        let commit = self.compare(view, now)?.changed();
+        if !self.rollback.journal_active {
+            // No transaction ends here. What was written without a journal is not one of this journal's.
+            return Ok(alloc::vec![Effect::Perform]);
+        }
+        let found = self.compare(view, now)?;
+        if matches!(found, Comparison::Incomplete) && view.len(File::Database)?.unwrap_or(0) > 0 {
+            // What is not a database cannot be committed. The journal stays and brings back what was there.
+            return Err(Errno::EIO);
+        }
+        let commit = found.changed();
         let mut effects = Vec::with_capacity(4);
         if let Some(commit) = &commit {
             self.committed_elsewhere = self.names_super_journal(view)?;
@@ -274,8 +292,9 @@ impl Database {
         // A header that an old SQLite left behind says nothing of the size (SQLite file format 1.3.7).
         let page_count = header.valid_page_count().unwrap_or(in_file);
         let journal_mode = JournalMode::of(&header);
-        // While a program copies a database here, the header comes first and the pages later.
-        if self.rollback.unjournaled && !self.rollback.journal_active && in_file < page_count {
+        // While a program copies a database here, the header comes first and the pages later. SQLite itself gives the file
+        // its length before it ends the journal, and takes a shorter one for damaged.
+        if in_file < page_count {
             return Ok(None);
         }
         Ok(Some(FileFacts { page_size: header.page_size, page_count, journal_mode }))

@@ -79,8 +79,10 @@ pub struct Database {
     unseen_writes: bool,
     /// Captured, not yet in the log.
     pending: VecDeque<Transaction>,
-    /// Durable through the WAL, whatever the log says.
+    /// Durable through the WAL, if the log is durable up to [`Self::outside_wal`].
     wal_durable: Position,
+    /// The last transaction that did not come through the WAL, so that only the log has it.
+    outside_wal: Position,
     /// A sync of this generation of the WAL failed: it is not known what of it is on disk.
     wal_sync_failed: bool,
     /// The transaction that is being ended spans several databases and was committed before this one knew.
@@ -114,6 +116,7 @@ impl Database {
             unseen_writes: false,
             pending: VecDeque::new(),
             wal_durable: Position::ZERO,
+            outside_wal: state.position,
             wal_sync_failed: false,
             committed_elsewhere: false,
             log_refuses: false,
@@ -160,6 +163,12 @@ impl Database {
     /// The salts of the WAL and where its committed frames end, if it has a header.
     pub fn wal_end(&self) -> Option<([u32; 2], u64)> {
         self.wal.as_ref().map(|wal| (wal.header().salt, wal.committed_end()))
+    }
+
+    /// The last transaction that did not come through the WAL. A synced WAL is worth nothing before the log is durable up
+    /// to here.
+    pub fn outside_wal(&self) -> Position {
+        self.outside_wal
     }
 
     /// What is durable through a synced WAL. The log may know more.
@@ -254,6 +263,11 @@ impl Database {
         self.authority = authority;
     }
 
+    /// Lets transactions be committed for longer: [`Authority::extended_to`].
+    pub fn extend_authority(&mut self, longer: Authority) {
+        self.authority = self.authority.extended_to(longer);
+    }
+
     /// The mistake that is planted.
     pub(crate) fn planted(&self) -> Planted {
         self.options.planted
@@ -341,7 +355,9 @@ impl Database {
                 }
                 if let Some(commit) = commit {
                     self.pending.push_back(commit.transaction.clone());
+                    let outside_wal = self.outside_wal;
                     self.commit(*commit);
+                    self.outside_wal = outside_wal;
                 }
             }
             Staged::WalHeader(header, commit) => {
@@ -359,6 +375,11 @@ impl Database {
                 self.wal_sync_failed = false;
                 self.wal = None;
                 self.rejected = None;
+            }
+            Staged::JournalAfterWal => {
+                self.wal_given_up();
+                self.rejected = None;
+                self.rollback.journal_active = true;
             }
             Staged::WalSynced(position) => {
                 self.new_wal = false;
@@ -389,6 +410,7 @@ impl Database {
             Staged::Dropped(transaction) => {
                 if let Some(transaction) = transaction {
                     self.position = transaction.position();
+                    self.outside_wal = self.position;
                     self.timestamp_ms = transaction.header.timestamp_ms;
                 }
                 self.forget_content();
@@ -451,6 +473,7 @@ impl Database {
             self.backfilled = commit.transaction.position();
         }
         self.position = commit.transaction.position();
+        self.outside_wal = self.position;
         self.timestamp_ms = commit.transaction.header.timestamp_ms;
     }
 

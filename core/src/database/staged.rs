@@ -17,6 +17,8 @@ pub(super) enum Staged {
     WalHeader(Option<WalHeader>, Option<Box<Commit>>),
     /// The WAL is gone or empty.
     WalGone,
+    /// The WAL is empty, and a journal begins.
+    JournalAfterWal,
     /// What is committed now is durable, through the WAL unless its sync failed.
     WalSynced(Position),
     /// The journal and its name are durable.

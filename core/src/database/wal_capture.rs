@@ -1,6 +1,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::wal::{self, FrameHeader, WalChecksum, WalHeader};
 use crate::{Checksum, Errno, File, PageNumber, View};
 
@@ -14,6 +15,8 @@ pub(super) struct PendingFrame {
     chain: WalChecksum,
     /// The checksum of the page in it.
     pub(super) sum: Checksum,
+    /// Whether the page can stand where it does: the first one has the header of a database.
+    pub(super) fits: bool,
 }
 
 /// How far a write lets the chain of valid frames reach.
@@ -223,6 +226,8 @@ fn check_frame(wal: &WalHeader, chain: WalChecksum, bytes: &[u8]) -> Option<Pend
         commit: header.commit,
         chain,
         sum: Checksum::of_page(header.page, content),
+        fits: header.page != PageNumber::FIRST
+            || DatabaseHeader::decode(content).is_ok_and(|header| header.page_size == wal.page_size),
     })
 }
 

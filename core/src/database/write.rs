@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::commit::append_unjournaled;
 use super::{Database, Effect, JournalMode, Rejected, Staged};
 use crate::sqlite::wal::{self, WalHeader};
-use crate::{Errno, File, Mistake, Now, PageNumber, View};
+use crate::{Checksum, Errno, File, Mistake, Now, PageNumber, View};
 
 /// Bytes of a journal's header, which SQLite overwrites with zeros to end a transaction in PERSIST mode.
 const JOURNAL_HEADER_LEN: usize = 28;
@@ -48,6 +48,9 @@ impl Database {
             }
             File::Journal => {
                 self.require_authority(now, Errno::EACCES)?;
+                if !self.rollback.journal_active && self.wal_frames().next().is_some() {
+                    return self.begin_journal_after_wal(view);
+                }
                 self.rollback.journal_active = true;
                 let is_header = offset == 0 && data.len() >= JOURNAL_HEADER_LEN;
                 if is_header { self.begin_journal_header(view, now) } else { Ok(perform()) }
@@ -55,6 +58,16 @@ impl Database {
             File::Wal => self.begin_wal_write(offset, data, view, now),
             File::Shm | File::Segment(_) | File::Sums | File::SumsNew | File::Unjournaled => Ok(perform()),
         }
+    }
+
+    /// A journal is begun over a WAL that has frames. SQLite uses one or the other: who begins a journal has copied the
+    /// frames to the database file, and takes the WAL for gone.
+    fn begin_journal_after_wal<V: View>(&mut self, view: &V) -> Result<Vec<Effect>, Errno> {
+        self.refuse_in_doubt(view)?;
+        let mut effects = self.after_barrier(Effect::Empty(File::Wal));
+        effects.push(Effect::Perform);
+        self.staged = Staged::JournalAfterWal;
+        Ok(effects)
     }
 
     /// A write to the database file, where the kernel does not let it pass the daemon.
@@ -106,6 +119,10 @@ impl Database {
         now: Now,
     ) -> Result<Vec<Effect>, Errno> {
         self.require_authority(now, Errno::EACCES)?;
+        if self.rollback.journal_active {
+            // Whoever reads through a WAL does not see what the journal is there to take back.
+            return Err(Errno::EIO);
+        }
         if let Some(rejected) = self.rejected {
             // A refused write may come again in part: SQLite takes up a short write where it ended. A new attempt
             // begins elsewhere.
@@ -190,6 +207,10 @@ impl Database {
         let header = WalHeader::decode(&head).ok();
         let mut effects = self.after_barrier(Effect::Perform);
         effects.pop();
+        if self.wal.is_none() {
+            // A synced WAL makes durable what is in it. What was committed before it has to be so already.
+            effects.push(Effect::SyncLog);
+        }
         effects.extend(commit.iter().flat_map(append_unjournaled));
         effects.extend(header.as_ref().map(|header| Effect::BeginWal(header.salt)));
         effects.push(Effect::Perform);
@@ -207,9 +228,11 @@ impl Database {
         match file {
             File::Database => {
                 let page_len = self.page_size.map_or(0, |size| u64::from(size.get()));
-                // A checkpoint cuts the file to what is committed, which is a page at least.
-                let checkpoint = self.wal.is_some() && len >= page_len;
-                let unchanged = len == page_len * u64::from(self.page_count());
+                let checkpoint = len >= page_len && self.may_cut(len);
+                let committed = page_len * u64::from(self.page_count());
+                let unchanged = len == committed;
+                // SQLite cuts the file when the transaction is over, or back to what it was.
+                self.rollback.dirty_unknown |= self.rollback.journal_active && len < committed;
                 if !unchanged && !self.rollback.journal_active && !checkpoint {
                     self.require_authority(now, Errno::EACCES)?;
                     self.rollback.replaced();
@@ -236,6 +259,20 @@ impl Database {
                 Ok(perform())
             }
         }
+    }
+
+    /// Whether the database file can be cut to `len` bytes and hold what is committed together with the WAL. A checkpoint
+    /// cuts it to what its own reader knows, and another transaction may be committed since.
+    fn may_cut(&self, len: u64) -> bool {
+        let (Some(wal), Some(page_size)) = (&self.wal, self.page_size) else { return false };
+        let zeros = alloc::vec![0; page_size.bytes()];
+        let whole = u32::try_from(len / u64::from(page_size.get())).unwrap_or(u32::MAX);
+        let mut cut = (whole.saturating_add(1)..=self.page_count()).filter_map(PageNumber::new);
+        cut.all(|page| {
+            wal.frames().contains_key(&page)
+                || page == page_size.lock_page()
+                || self.sums.get(page) == Checksum::of_page(page, &zeros)
+        })
     }
 
     pub(super) fn begin_remove<V: View>(

@@ -91,11 +91,10 @@ impl<D: Disk> Driver<D> {
 
     /// The position up to which transactions survive a loss of power and can be read from the log.
     pub fn durable(&self) -> Position {
-        let durable = if self.database.wal_durable().txid > self.log.durable().txid {
-            self.database.wal_durable()
-        } else {
-            self.log.durable()
-        };
+        let (in_log, in_wal) = (self.log.durable(), self.database.wal_durable());
+        // Together the log and the WAL have everything only from where the WAL goes on after the log.
+        let connected = in_log.txid >= self.database.outside_wal().txid;
+        let durable = if connected && in_wal.txid > in_log.txid { in_wal } else { in_log };
         if durable.txid > self.log.end().txid { self.log.end() } else { durable }
     }
 

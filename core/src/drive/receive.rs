@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::database::{Admission, Applied, ApplyError, Received, StopReason};
 use crate::log::WalCoverage;
-use crate::{Disk, Errno, PageNumber, ReadAt};
+use crate::{Disk, Errno, PageNumber, Position, ReadAt};
 
 impl<D: Disk> Driver<D> {
     /// Takes a verified LTX file from elsewhere into the log. Its pages are to be written next, and then
@@ -31,6 +31,10 @@ impl<D: Disk> Driver<D> {
         self.log
             .append_received(&self.disk, &received.header, received.post_apply, file, len)
             .map_err(|error| ApplyError::Disk(self.refuse(error)))?;
+        if admission == Admission::Snapshot {
+            // Recovery starts from the snapshot, and what was saved is of another history.
+            self.base = Position::ZERO;
+        }
         Ok(admission)
     }
 

@@ -24,13 +24,14 @@ pub fn verify<V: View>(view: &V) -> Result<Verdict, Errno> {
         verdict.findings.push(Finding::Sums);
     }
     let trusted = saved.as_ref().map_or(Txid::ZERO, |saved| saved.position.txid);
-    let mut scan = Log::open(view, u64::MAX, trusted)?;
+    // Nothing is appended here, so a segment that is damaged need not count as full.
+    let mut scan = Log::open(view, 0, trusted)?;
     verdict.findings.extend(scan.damage.iter().copied().map(Finding::Segment));
     let segments = view.segments()?;
     if let (true, None, Some(number)) = (trusted > Txid::ZERO, scan.log.first(), segments.last()) {
         // Retention leaves the newest segment, and something in it.
         verdict.findings.push(Finding::Segment(Damage { segment: *number, offset: 0 }));
-    } else if let Some((number, len)) = scan.trim {
+    } else if let Some((number, len)) = scan.trim.or_else(|| Some((*scan.unbegun.first()?, 0))) {
         let bytes = view.len(File::Segment(number))?.unwrap_or(len) - len;
         verdict.unfinished.push(Unfinished::Append { bytes });
     }
@@ -102,26 +103,29 @@ impl Image {
         let file = StoredFile::new(view, stored);
         let mut decoder = ltx::Decoder::new();
         let mut chunk = alloc::vec![0; 64 * 1024];
-        let (mut offset, mut max_txid, mut found) = (0, Txid::ZERO, None);
+        let (mut offset, mut begun, mut found) = (0, None, None);
+        let mut sums = Vec::new();
         loop {
             loop {
                 match decoder.next() {
                     Ok(Some(ltx::Item::Header(header))) => {
-                        max_txid = header.max_txid;
-                        if new {
-                            self.begin(&header);
-                        }
+                        begun = Some(header);
                     }
                     Ok(Some(ltx::Item::Page { number, data })) => {
                         if new {
-                            self.sums.set(number, Checksum::of_page(number, data));
+                            sums.push((number, Checksum::of_page(number, data)));
                         }
                         if redo {
                             self.redone.insert(number);
                         }
                     }
                     Ok(Some(ltx::Item::End(trailer))) => {
-                        let leads_to = Position { txid: max_txid, checksum: trailer.post_apply };
+                        let Some(header) = begun else { continue };
+                        if new && let Err(fault) = self.take(&header, &sums) {
+                            self.lost = true;
+                            return Ok(Some(damaged(ltx::DecodeError { offset, fault })));
+                        }
+                        let leads_to = Position { txid: header.max_txid, checksum: trailer.post_apply };
                         found = (leads_to != stored.post)
                             .then_some(Finding::Place { expected: stored.post, found: leads_to });
                     }
@@ -143,12 +147,12 @@ impl Image {
         }
     }
 
-    fn begin(&mut self, header: &ltx::Header) {
-        if header.is_snapshot() || header.page_size != self.page_size {
+    fn take(&mut self, header: &ltx::Header, sums: &[(PageNumber, Checksum)]) -> Result<(), ltx::Fault> {
+        if header.page_size != self.page_size {
             self.sums = PageSums::default();
         }
         self.page_size = header.page_size;
-        self.sums.resize(header.commit);
+        self.sums.follow(header, sums)
     }
 }
 

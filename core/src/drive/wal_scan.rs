@@ -19,6 +19,9 @@ pub(super) struct WalTransaction {
 }
 
 /// The WAL's header and its committed transactions, oldest first; `None` if SQLite would take the WAL for empty.
+///
+/// # Errors
+/// What the disk answered. `EFBIG` if a transaction makes the database larger than it can.
 pub(super) fn scan<V: View>(
     view: &V,
     planted: Planted,
@@ -32,6 +35,7 @@ pub(super) fn scan<V: View>(
     let mut chain = header.checksum;
     let mut start = wal::HEADER_LEN as u64;
     let mut at = start;
+    let in_file = view.len(File::Database)?.unwrap_or(0) / u64::from(header.page_size.get());
     while view.read_at(File::Wal, at, &mut content)? == content.len() {
         let (head, page) = content.split_at(wal::FRAME_HEADER_LEN);
         let unchecked = planted.makes(Mistake::IgnoresFrameChecksums);
@@ -45,6 +49,11 @@ pub(super) fn scan<V: View>(
         chain = frame.checksum;
         at += content.len() as u64;
         if frame.commit != 0 {
+            // All frames count: what the database grew by before may not have reached its file.
+            let frames_so_far = usize::try_from(at / content.len() as u64).unwrap_or(usize::MAX);
+            if u64::from(frame.commit) > in_file + header.page_size.max_growth(frames_so_far) {
+                return Err(Errno::EFBIG);
+            }
             frames.sort_by_key(|(page, offset, _)| (*page, core::cmp::Reverse(*offset)));
             frames.dedup_by_key(|(page, ..)| *page);
             let frames = core::mem::take(&mut frames);

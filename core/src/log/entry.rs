@@ -98,13 +98,17 @@ impl EntryHeader {
             3 => EntryKind::WalMark,
             _ => return None,
         };
+        let (min, max) = (u64_at(bytes, 16), u64_at(bytes, 24));
+        if kind != EntryKind::WalMark && (min == 0 || min > max) {
+            return None;
+        }
         let salts = u64_at(bytes, 56);
         Some(Self {
             kind,
             payload_len: u64_at(bytes, 8),
-            min_txid: Txid::new(u64_at(bytes, 16)),
+            min_txid: Txid::new(min),
             pre_apply: Checksum::new(u64_at(bytes, 32)),
-            post: Position { txid: Txid::new(u64_at(bytes, 24)), checksum: Checksum::new(u64_at(bytes, 40)) },
+            post: Position { txid: Txid::new(max), checksum: Checksum::new(u64_at(bytes, 40)) },
             timestamp_ms: u64_at(bytes, 48).cast_signed(),
             wal: WalCoverage { salt: [(salts >> 32) as u32, salts as u32], end: u64_at(bytes, 64) },
         })
@@ -157,6 +161,17 @@ mod tests {
         assert_eq!(EntryHeader::decode(&bytes, 3, 32), Some(entry()));
         assert_eq!(EntryHeader::decode(&bytes, 3, 33), None);
         assert_eq!(EntryHeader::decode(&bytes, 4, 32), None);
+    }
+
+    #[test]
+    fn transactions_that_end_before_they_begin_are_none() {
+        for (min, max) in [(0, 7), (8, 7)] {
+            let post = Position { txid: Txid::new(max), ..entry().post };
+            let header = EntryHeader { min_txid: Txid::new(min), post, ..entry() };
+            assert_eq!(EntryHeader::decode(&header.encode(3, 32), 3, 32), None);
+            let mark = EntryHeader { kind: EntryKind::WalMark, ..header };
+            assert_eq!(EntryHeader::decode(&mark.encode(3, 32), 3, 32), Some(mark));
+        }
     }
 
     #[test]

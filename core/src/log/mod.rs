@@ -476,6 +476,8 @@ impl Log {
         }
         if header.is_snapshot() {
             self.entries.clear();
+            // What was durable before is of another history.
+            self.durable = Position::ZERO;
         }
         self.end = header.post;
         let Some(newest) = self.segments.back_mut() else { return };

@@ -21,11 +21,15 @@ pub struct Scan {
     pub log: Log,
     /// The newest segment is longer than its last whole entry: cut it to this many bytes before appending.
     pub trim: Option<(u64, u64)>,
+    /// Files of segments that were only about to begin: remove them, so that none is taken for the newest.
+    pub unbegun: Vec<u64>,
     /// Damage before the end of the log.
     pub damage: Vec<Damage>,
     /// Where a segment stopped making sense. That is damage only if what comes next is not connected: a failed append
     /// leaves bytes behind, too.
     stopped: Option<Damage>,
+    /// The last transaction so far, also of a history that a snapshot has replaced since.
+    reached: Txid,
     /// Entries of the newest segment of which it is not known that they are on disk.
     unproven: Option<Unproven>,
 }
@@ -61,16 +65,26 @@ impl Log {
         let mut scan = Scan {
             log: Self { planted, ..Self::new(segment_len_max) },
             trim: None,
+            unbegun: Vec::new(),
             damage: Vec::new(),
             stopped: None,
+            reached: Txid::ZERO,
             unproven: None,
         };
-        let numbers = view.segments()?;
+        let mut numbers = view.segments()?;
+        while let Some(last) = numbers.pop() {
+            if is_begun(view, last)? {
+                numbers.push(last);
+                break;
+            }
+            // Nothing in it was ever synced, or its header would be there.
+            scan.unbegun.push(last);
+        }
         for (at, &number) in numbers.iter().enumerate() {
             let newest = at + 1 == numbers.len();
             scan.segment(view, number, newest, trusted)?;
         }
-        if scan.log.end != Position::ZERO && scan.log.end.txid < trusted {
+        if scan.log.end != Position::ZERO && scan.reached < trusted {
             scan.give_up(view)?;
         }
         scan.log.dirty = scan.unproven.is_some();
@@ -123,15 +137,7 @@ impl Scan {
     fn segment<V: View>(&mut self, view: &V, number: u64, newest: bool, trusted: Txid) -> Result<(), Errno> {
         let file = File::Segment(number);
         let file_len = view.len(file)?.unwrap_or(0);
-        let mut head = [0; SEGMENT_HEADER_LEN];
-        let whole = read_full(view, file, 0, &mut head)? && head == segment::header(number);
-        if !whole {
-            if newest {
-                // Nothing in it was ever synced, or its header would be there: the next append begins it anew.
-                self.trim = (file_len > 0).then_some((number, 0));
-                self.log.last_number = number.saturating_sub(1);
-                return Ok(());
-            }
+        if !is_begun(view, number)? {
             self.damage.push(Damage { segment: number, offset: 0 });
             self.log.entries.clear();
             // Kept as evidence, and counted as full so that nothing is appended to it.
@@ -148,12 +154,12 @@ impl Scan {
                 break;
             }
             let Some(header) = EntryHeader::decode(&bytes, number, offset) else { break };
-            let end = offset + EntryHeader::LEN as u64 + header.payload_len;
-            if end > file_len {
+            let payload_at = offset + EntryHeader::LEN as u64;
+            let Some(end) = payload_at.checked_add(header.payload_len).filter(|end| *end <= file_len) else {
                 break;
-            }
-            if newest && header.is_transaction() && header.post.txid > trusted {
-                let payload_at = offset + EntryHeader::LEN as u64;
+            };
+            let is_trusted = header.post.txid <= trusted && self.reached < trusted;
+            if newest && header.is_transaction() && !is_trusted {
                 let believed = self.log.planted.makes(Mistake::BelievesTornTransaction);
                 if !believed && !payload_is_whole(view, file, payload_at, &header)? {
                     break;
@@ -173,6 +179,9 @@ impl Scan {
                 }
                 self.log.entries.clear();
             }
+            if header.is_transaction() {
+                self.reached = self.reached.max(header.post.txid);
+            }
             self.log.finish_entry(header, offset);
             offset = end;
         }
@@ -188,6 +197,12 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+/// Whether the segment has its header.
+fn is_begun<V: View>(view: &V, number: u64) -> Result<bool, Errno> {
+    let mut head = [0; SEGMENT_HEADER_LEN];
+    Ok(read_full(view, File::Segment(number), 0, &mut head)? && head == segment::header(number))
 }
 
 fn empty(number: u64) -> Segment {

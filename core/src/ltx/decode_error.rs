@@ -49,6 +49,16 @@ pub enum Fault {
         /// The checksum of the pages.
         computed: Checksum,
     },
+    /// The database would grow by more than its pages can account for.
+    #[error("{pages} pages make a database of {after} pages of one of {before}")]
+    Growth {
+        /// Pages in the file.
+        pages: usize,
+        /// Pages of the database before it.
+        before: u32,
+        /// Pages of the database after it.
+        after: u32,
+    },
     /// There are bytes after the trailer.
     #[error("the file goes on after its trailer")]
     AfterTrailer,

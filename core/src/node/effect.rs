@@ -6,6 +6,8 @@ use super::note::Note;
 use super::{LeaseRequest, PrimaryInfo, Role, StreamId};
 use crate::database::Authority;
 use crate::stream::Frame;
+#[cfg(doc)]
+use crate::stream::Sender;
 use crate::{Checksum, ClusterId, DatabaseName, Position, Txid};
 
 /// Something to do for a node. What has an answer is answered by an event, always and once.
@@ -25,11 +27,12 @@ pub enum Effect {
         /// Whether transactions may be committed.
         authority: Authority,
     },
-    /// The databases of this primary may commit until a later moment.
+    /// The databases of this primary may commit until a later moment. Those that may not commit at all still may not. No
+    /// answer.
     Authorize(Authority),
-    /// Store the cluster this node belongs to; found one if it is `None` and there is none. Answer:
+    /// Remember durably which cluster this node belongs to: the one it knows already, otherwise this one. Answer:
     /// [`super::Event::ClusterStored`].
-    StoreCluster(Option<ClusterId>),
+    StoreCluster(ClusterId),
     /// Tell the positions. Answer: [`super::Event::Positions`].
     LookAtPositions,
     /// Connect to the primary. Answer: [`super::Event::Connected`] or [`super::Event::Ended`].
@@ -63,16 +66,12 @@ pub enum Effect {
         stream: StreamId,
         /// Frames to send.
         frames: Vec<Frame>,
-        /// An LTX file to send after them.
+        /// An LTX file to send after them, with what [`LtxToSend::followed_by`].
         ltx: Option<LtxToSend>,
     },
-    /// End the stream to a replica: in order, with what comes before the end, or at once. No answer.
-    Finish {
-        /// The stream.
-        stream: StreamId,
-        /// Whether the last frame is to be sent, which it cannot be within an LTX file.
-        orderly: bool,
-    },
+    /// End the stream to a replica with [`Frame::End`], after what is on its way. An LTX file that takes long is not waited
+    /// for: the stream is cut off within it. No answer.
+    Finish(StreamId),
     /// This node has had everything its primary has, or is primary. It stays ready from now on.
     Ready,
     /// This node had everything the primary had at this time of the primary's clock, in milliseconds since the Unix epoch.
@@ -111,5 +110,19 @@ impl LtxToSend {
         match self {
             Self::Transaction { database, .. } | Self::Snapshot { database } => database,
         }
+    }
+
+    /// What is sent right after it: the high-water mark after a transaction. Nothing is in a backup, which is also news.
+    pub fn followed_by(&self) -> Option<Frame> {
+        match self {
+            Self::Transaction { .. } => Some(self.keep_alive()),
+            Self::Snapshot { .. } => None,
+        }
+    }
+
+    /// What to send each [`Sender::HEARTBEAT_INTERVAL`] while it is being looked up, so that the replica hears something.
+    /// It changes nothing there.
+    pub fn keep_alive(&self) -> Frame {
+        Frame::HighWater { txid: Txid::ZERO, database: self.database().clone() }
     }
 }

@@ -5,7 +5,7 @@ use super::effect::LtxToSend;
 use super::event::SentLtx;
 use super::{Effect, StreamId};
 use crate::stream::{Action, Frame, Sender};
-use crate::{DatabaseName, Now, Position, Txid};
+use crate::{DatabaseName, Now, Position};
 
 /// What a primary sends to one replica, one message at a time.
 #[derive(Debug)]
@@ -33,11 +33,6 @@ impl Feed {
         self.sender.changed(database, position);
     }
 
-    /// Whether an LTX file is on its way, within which nothing else can be sent.
-    pub(super) fn is_within_ltx(&self) -> bool {
-        self.database.is_some()
-    }
-
     /// The message is on its way.
     pub(super) fn sent(&mut self, ltx: SentLtx) {
         self.busy = false;
@@ -58,10 +53,6 @@ impl Feed {
         let ltx = loop {
             match self.sender.next(now) {
                 Action::DropUnknown { database } => frames.push(Frame::DropDatabase { database }),
-                // Nothing is in a backup yet, which is also news: the file before it is complete.
-                Action::HighWater { database } => {
-                    frames.push(Frame::HighWater { txid: Txid::ZERO, database })
-                }
                 Action::Ready => frames.push(Frame::Ready),
                 Action::Heartbeat { timestamp_ms } => frames.push(Frame::Heartbeat { timestamp_ms }),
                 Action::Transaction { database, txid, pre_apply } => {

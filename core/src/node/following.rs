@@ -30,12 +30,12 @@ struct Stream {
 
 #[derive(Debug)]
 enum State {
-    /// The positions are being looked at.
-    Announcing,
+    /// The positions are being looked at. These databases are being applied to, and will be here.
+    Announcing { under_way: BTreeMap<DatabaseName, Position> },
     /// The primary is asked.
     Connecting,
     /// The primary's cluster is being stored.
-    Joining,
+    Joining { theirs: ClusterId },
     /// The next frame is awaited.
     Reading,
     /// The rest of an LTX file is awaited, which is to be applied.
@@ -62,14 +62,19 @@ impl Following {
 
     /// Begins a stream from `primary`.
     pub(super) fn begin(&mut self, id: StreamId, primary: PrimaryInfo, out: &mut Vec<Effect>) {
-        self.stream = Some(Stream { id, primary, state: State::Announcing });
+        // Before the positions are looked at: what is applied between the two is announced where it is going to be.
+        let (under_way, need_snapshot) = self.queue.restart(out);
+        for database in &need_snapshot {
+            self.receiver.request_snapshot(database);
+        }
+        self.stream = Some(Stream { id, primary, state: State::Announcing { under_way } });
         out.push(Effect::LookAtPositions);
     }
 
     /// Closes the stream. What arrived is still applied.
     pub(super) fn close(&mut self, out: &mut Vec<Effect>) {
         if let Some(stream) = self.stream.take()
-            && !matches!(stream.state, State::Announcing)
+            && !matches!(stream.state, State::Announcing { .. })
         {
             out.push(Effect::Close(stream.id));
         }
@@ -91,15 +96,9 @@ impl Following {
         mut positions: BTreeMap<DatabaseName, Position>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(stream) = self.stream.as_mut().filter(|stream| matches!(stream.state, State::Announcing))
-        else {
-            return;
-        };
-        let (under_way, need_snapshot) = self.queue.restart(out);
-        positions.extend(under_way);
-        for database in &need_snapshot {
-            self.receiver.request_snapshot(database);
-        }
+        let Some(stream) = &mut self.stream else { return };
+        let State::Announcing { under_way } = &mut stream.state else { return };
+        positions.append(under_way);
         stream.state = State::Connecting;
         let announce = self.receiver.connect(positions);
         out.push(Effect::Connect { stream: stream.id, primary: stream.primary.clone(), announce });
@@ -121,22 +120,27 @@ impl Following {
                 return Some(End::Disconnected);
             }
             (Some(theirs), None) => {
-                stream.state = State::Joining;
-                out.push(Effect::StoreCluster(Some(theirs)));
+                stream.state = State::Joining { theirs };
+                out.push(Effect::StoreCluster(theirs));
             }
             _ => self.read_first(out),
         }
         None
     }
 
-    /// The primary's cluster is stored, or cannot be.
-    pub(super) fn cluster_stored(&mut self, id: Option<ClusterId>, out: &mut Vec<Effect>) -> Option<End> {
-        self.stream.as_ref().filter(|stream| matches!(stream.state, State::Joining))?;
-        match id {
-            Some(id) => {
-                out.push(Effect::Note(Note::Adopted(id)));
+    /// This node belongs to this cluster from now on, or does not know because nothing can be stored.
+    pub(super) fn cluster_stored(&mut self, ours: Option<ClusterId>, out: &mut Vec<Effect>) -> Option<End> {
+        let State::Joining { theirs } = self.stream.as_ref()?.state else { return None };
+        match ours {
+            Some(ours) if ours == theirs => {
+                out.push(Effect::Note(Note::Adopted(ours)));
                 self.read_first(out);
                 None
+            }
+            // Another primary, whose stream is over by now, was quicker.
+            Some(ours) => {
+                out.push(Effect::Note(Note::OtherCluster { theirs: Some(theirs), ours }));
+                Some(End::Disconnected)
             }
             None => {
                 out.push(Effect::Note(Note::ClusterNotStored));
@@ -270,9 +274,9 @@ impl Following {
         self.queue.wake_ns().filter(|_| self.is_announced())
     }
 
-    /// Whether there is a stream that has been told where the databases are: one that has not fetches everything anyway.
+    /// Whether there is a stream that has been told where the databases are. Before, there is nothing to begin anew.
     fn is_announced(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| !matches!(stream.state, State::Announcing))
+        self.stream.as_ref().is_some_and(|stream| !matches!(stream.state, State::Announcing { .. }))
     }
 
     /// Reads on if there is room again for what arrives.

@@ -13,6 +13,8 @@ pub enum LeaseRequest {
     ClusterId,
     /// Who is primary? If nobody is and this node may, it is from now on.
     FindOrAcquire,
+    /// The service belongs to this cluster, unless it belongs to one already. Only the primary asks so.
+    Claim(ClusterId),
     /// This node goes on being primary.
     Renew,
     /// This node is not primary any more.
@@ -22,7 +24,7 @@ pub enum LeaseRequest {
 /// What the lease service says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LeaseReply {
-    /// The cluster, if the service remembers one.
+    /// The cluster that the service belongs to, if it remembers one.
     Cluster(Option<ClusterId>),
     /// This node is primary, for this long from when it *sent* the request, or for ever.
     Held {

@@ -6,15 +6,20 @@
 mod apply_queue;
 mod delivery;
 mod effect;
+mod environment;
 mod event;
 mod feed;
 mod following;
 mod lease;
 mod note;
 mod options;
+mod phase;
 mod role;
+mod role_change;
 mod stream_id;
 mod tenure;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -22,6 +27,7 @@ use core::mem;
 
 pub use delivery::{Application, Arrived, Delivery, Refusal, Replaces};
 pub use effect::{Effect, LtxToSend};
+pub use environment::{Environment, drive};
 pub use event::{Body, Event, SentLtx};
 pub use lease::{LeaseReply, LeaseRequest};
 pub use note::{Note, Weight};
@@ -31,6 +37,7 @@ pub use stream_id::StreamId;
 
 use self::feed::Feed;
 use self::following::{End, Following};
+use self::phase::Phase;
 use self::tenure::Tenure;
 use crate::database::Authority;
 use crate::{ClusterId, Now};
@@ -40,6 +47,8 @@ use crate::{ClusterId, Now};
 pub struct Node {
     options: Options,
     cluster: Option<ClusterId>,
+    /// The cluster that the lease service said it belongs to.
+    lease_cluster: Option<ClusterId>,
     role: Role,
     phase: Phase,
     lease: Tenure,
@@ -54,31 +63,6 @@ pub struct Node {
     effects: Vec<Effect>,
 }
 
-/// What the node is about to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Phase {
-    /// To ask the lease service at this time, in nanoseconds.
-    Waiting { until_ns: u64 },
-    /// To compare the cluster of the lease service with its own.
-    Comparing,
-    /// To find the primary or become it.
-    Finding,
-    /// To become primary, once what the primary before it sent is applied.
-    Draining,
-    /// To become primary, once its cluster is stored.
-    Founding,
-    /// To have this role, once the databases are in a state that suits it.
-    Taking(Role),
-    /// To stay primary.
-    Primary,
-    /// To give the lease back.
-    Releasing,
-    /// To follow the primary.
-    Following,
-    /// Nothing any more.
-    Stopped,
-}
-
 impl Node {
     /// A node that belongs to this cluster, if it knows, and asks for its primary at once.
     pub fn new(options: Options, cluster: Option<ClusterId>) -> Self {
@@ -87,6 +71,7 @@ impl Node {
             jitter: options.seed,
             options,
             cluster,
+            lease_cluster: None,
             role: Role::Searching,
             phase: Phase::Waiting { until_ns: 0 },
             lease: Tenure::default(),
@@ -119,8 +104,8 @@ impl Node {
             Event::Tick => {}
             Event::Stop => self.stopping = true,
             Event::Lease { number, reply } => {
-                if self.lease.answered(number, &reply, now) {
-                    self.lease_answered(reply, now);
+                if let Some(request) = self.lease.answered(number, &reply, now) {
+                    self.lease_answered(request, reply, now);
                 }
             }
             Event::RoleTaken => self.role_taken(now),
@@ -135,7 +120,7 @@ impl Node {
                 if self.phase == Phase::Primary {
                     self.feeds.insert(stream, Feed::new(theirs, ours, filter));
                 } else {
-                    self.effects.push(Effect::Finish { stream, orderly: true });
+                    self.effects.push(Effect::Finish(stream));
                 }
             }
             Event::Sent { stream, ltx } => {
@@ -183,7 +168,8 @@ impl Node {
     /// When the node wants to be told what time it is, in nanoseconds of the monotonic clock.
     pub fn wake_ns(&self) -> Option<u64> {
         let waiting = match self.phase {
-            Phase::Waiting { until_ns } => Some(until_ns),
+            // A node that stops waits only for what is being applied.
+            Phase::Waiting { until_ns } if !self.stopping => Some(until_ns),
             _ => None,
         };
         let feeds = self.feeds.values().filter_map(Feed::wake_ns);
@@ -191,103 +177,12 @@ impl Node {
             Phase::Draining | Phase::Primary => (self.lease.renewal_ns(), self.lease.end_ns()),
             // What is under way has to be awaited even if the lease runs out.
             Phase::Founding | Phase::Taking(Role::Primary) => (self.lease.renewal_ns(), None),
+            // There is no lease to look after, or the answer of its service is awaited, also to a claim: nothing can be
+            // asked before it comes, and what it comes to is decided then.
             _ => (None, None),
         };
         let others = [waiting, renewal, end, self.following.wake_ns()];
         others.into_iter().flatten().chain(feeds).min()
-    }
-
-    fn lease_answered(&mut self, reply: LeaseReply, now: Now) {
-        match (&self.phase, reply) {
-            (Phase::Comparing, LeaseReply::Cluster(_)) if self.stopping => self.wait(now),
-            (Phase::Comparing, LeaseReply::Cluster(theirs)) => match (theirs, self.cluster) {
-                (Some(theirs), Some(ours)) if theirs != ours => {
-                    self.note(Note::OtherLease { theirs, ours });
-                    self.wait(now);
-                }
-                _ => {
-                    self.phase = Phase::Finding;
-                    self.ask(LeaseRequest::FindOrAcquire, now);
-                }
-            },
-            (Phase::Finding, LeaseReply::Held { .. }) => {
-                // What is still being applied belongs to the primary before this one.
-                self.following.drop_waiting(&mut self.effects);
-                self.phase = Phase::Draining;
-            }
-            (Phase::Finding, LeaseReply::Primary(primary)) => {
-                let role = Role::Replica(primary.clone());
-                if self.role == role {
-                    self.follow(primary);
-                } else {
-                    self.note(Note::Following(primary));
-                    self.take(role);
-                }
-            }
-            (Phase::Finding, LeaseReply::NoPrimary) => {
-                self.note(Note::NoPrimary);
-                if self.role == Role::Searching {
-                    self.wait(now);
-                } else {
-                    self.take(Role::Searching);
-                }
-            }
-            (Phase::Comparing | Phase::Finding, LeaseReply::Failed(reason)) => {
-                self.note(Note::LeaseFailed(reason));
-                self.wait(now);
-            }
-            (Phase::Primary, LeaseReply::Held { .. }) => {
-                self.effects.push(Effect::Authorize(self.lease.authority()));
-            }
-            (Phase::Primary, LeaseReply::Failed(reason)) => {
-                let left_ns = match self.lease.authority() {
-                    Authority::Until(until_ns) => until_ns.saturating_sub(now.monotonic_ns),
-                    Authority::Forever | Authority::ReadOnly => 0,
-                };
-                self.note(Note::NotRenewed { reason, left_ns });
-            }
-            (Phase::Releasing, _) => {
-                // Given back or not: this node does not use it any more, and it runs out.
-                self.lease.forget();
-                self.phase = Phase::Waiting { until_ns: now.monotonic_ns };
-            }
-            // What a renewal came to is seen from the lease.
-            _ => {}
-        }
-    }
-
-    fn role_taken(&mut self, now: Now) {
-        let Phase::Taking(role) = &self.phase else { return };
-        self.role = role.clone();
-        match self.role.clone() {
-            Role::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
-            Role::Primary => {
-                self.phase = Phase::Primary;
-                // It may have been renewed while the databases were prepared.
-                self.effects.push(Effect::Authorize(self.lease.authority()));
-                self.note(Note::Acquired);
-                self.effects.push(Effect::Ready);
-            }
-            Role::Replica(primary) => self.follow(primary),
-            Role::Searching if self.lease.is_held() => self.phase = Phase::Releasing,
-            Role::Searching => self.wait(now),
-        }
-    }
-
-    fn cluster_stored(&mut self, id: Option<ClusterId>, now: Now) {
-        self.cluster = self.cluster.or(id);
-        if self.phase == Phase::Founding {
-            match id {
-                Some(_) => self.take(Role::Primary),
-                None => {
-                    self.note(Note::ClusterNotStored);
-                    self.phase = Phase::Releasing;
-                }
-            }
-            return;
-        }
-        let end = self.following.cluster_stored(id, &mut self.effects);
-        self.stream_ended(end, now);
     }
 
     fn stream_ended(&mut self, end: Option<End>, now: Now) {
@@ -307,15 +202,12 @@ impl Node {
         self.stream_ended(end, now);
         match &self.phase {
             Phase::Waiting { .. } if self.stopping => self.stop(),
-            Phase::Waiting { until_ns } if now.monotonic_ns >= *until_ns && !self.lease.is_asking() => {
+            Phase::Waiting { until_ns } if now.monotonic_ns >= *until_ns => {
                 self.phase = Phase::Comparing;
                 self.ask(LeaseRequest::ClusterId, now);
             }
             Phase::Draining if self.stopping || !self.lease.is_valid(now) => self.phase = Phase::Releasing,
-            Phase::Draining if self.following.is_idle() => {
-                self.phase = Phase::Founding;
-                self.effects.push(Effect::StoreCluster(None));
-            }
+            Phase::Draining if self.following.is_idle() && !self.lease.is_asking() => self.claim(now),
             Phase::Primary if self.stopping || !self.lease.is_valid(now) => self.step_down(),
             Phase::Following if self.stopping => {
                 self.following.close(&mut self.effects);
@@ -338,20 +230,10 @@ impl Node {
     /// Stops once nothing is being applied any more.
     fn stop(&mut self) {
         self.following.drop_waiting(&mut self.effects);
-        if self.following.is_idle() && !self.lease.is_asking() {
+        if self.following.is_idle() {
             self.phase = Phase::Stopped;
             self.effects.push(Effect::Stopped);
         }
-    }
-
-    fn step_down(&mut self) {
-        if !self.stopping {
-            self.note(Note::Lost);
-        }
-        for (stream, feed) in mem::take(&mut self.feeds) {
-            self.effects.push(Effect::Finish { stream, orderly: !feed.is_within_ltx() });
-        }
-        self.take(Role::Searching);
     }
 
     fn follow(&mut self, primary: PrimaryInfo) {
@@ -360,14 +242,8 @@ impl Node {
         self.following.begin(stream, primary, &mut self.effects);
     }
 
-    fn take(&mut self, role: Role) {
-        let authority = if role.is_primary() { self.lease.authority() } else { Authority::ReadOnly };
-        self.phase = Phase::Taking(role.clone());
-        self.effects.push(Effect::TakeRole { role, authority });
-    }
-
     fn ask(&mut self, request: LeaseRequest, now: Now) {
-        let number = self.lease.ask(now);
+        let number = self.lease.ask(request, now);
         self.effects.push(Effect::Lease { number, request });
     }
 
@@ -385,13 +261,19 @@ impl Node {
     /// Begins anew after the reconnect delay, a quarter more or less, so that replicas of a primary that came back do not
     /// all connect at the same moment.
     fn wait(&mut self, now: Now) {
-        // The multiplier and increment of Knuth's MMIX; the high bits are good enough to spread delays.
-        self.jitter =
-            self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.draw();
         let delay = u64::try_from(self.options.reconnect_delay.as_nanos()).unwrap_or(u64::MAX);
         let share = u128::from(self.jitter >> 32);
         let spread = u64::try_from((u128::from(delay / 2) * share) >> 32).unwrap_or(0);
         let until_ns = now.monotonic_ns.saturating_add(delay - delay / 4).saturating_add(spread);
         self.phase = Phase::Waiting { until_ns };
+    }
+
+    /// The next number of the generator. Its high bits are good enough to spread delays.
+    fn draw(&mut self) -> u64 {
+        // The multiplier and increment of Knuth's MMIX.
+        self.jitter =
+            self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.jitter
     }
 }

@@ -18,6 +18,9 @@ pub enum Note {
         /// The cluster of this node.
         ours: ClusterId,
     },
+    /// The lease service belongs to this node's cluster from now on.
+    #[error("set cluster id on the lease {:?}", .0.as_str())]
+    Claimed(ClusterId),
     /// There is no primary.
     #[error("cannot find primary & ineligible to become primary, retrying")]
     NoPrimary,
@@ -113,7 +116,8 @@ impl Note {
     /// How much it matters.
     pub fn weight(&self) -> Weight {
         match self {
-            Self::NoPrimary
+            Self::Claimed(_)
+            | Self::NoPrimary
             | Self::Acquired
             | Self::Following(_)
             | Self::Connected { .. }

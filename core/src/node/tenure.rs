@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use super::LeaseReply;
+use super::{LeaseReply, LeaseRequest};
 use crate::Now;
 use crate::database::Authority;
 
@@ -12,8 +12,8 @@ use crate::database::Authority;
 pub(super) struct Tenure {
     /// Number of the last request.
     number: u64,
-    /// When the request under way was sent, in nanoseconds.
-    sent_ns: Option<u64>,
+    /// The request under way, and when it was sent, in nanoseconds.
+    asked: Option<(LeaseRequest, u64)>,
     held: Option<Held>,
 }
 
@@ -29,23 +29,23 @@ struct Held {
 
 impl Tenure {
     /// Sends a request. Returns its number.
-    pub(super) fn ask(&mut self, now: Now) -> u64 {
+    pub(super) fn ask(&mut self, request: LeaseRequest, now: Now) -> u64 {
         self.number += 1;
-        self.sent_ns = Some(now.monotonic_ns);
+        self.asked = Some((request, now.monotonic_ns));
         self.number
     }
 
     /// Whether a request is under way.
     pub(super) fn is_asking(&self) -> bool {
-        self.sent_ns.is_some()
+        self.asked.is_some()
     }
 
-    /// Takes the answer to request `number`. False if it is not the one under way.
-    pub(super) fn answered(&mut self, number: u64, reply: &LeaseReply, now: Now) -> bool {
+    /// Takes the answer to request `number`, and returns what was asked. `None` if that is not the one under way.
+    pub(super) fn answered(&mut self, number: u64, reply: &LeaseReply, now: Now) -> Option<LeaseRequest> {
         if number != self.number {
-            return false;
+            return None;
         }
-        let Some(sent_ns) = self.sent_ns.take() else { return false };
+        let (request, sent_ns) = self.asked.take()?;
         match reply {
             LeaseReply::Held { ttl } => self.held = Some(Held::new(sent_ns, *ttl)),
             LeaseReply::Lost | LeaseReply::Released => self.held = None,
@@ -56,7 +56,7 @@ impl Tenure {
             }
             LeaseReply::Cluster(_) | LeaseReply::Primary(_) | LeaseReply::NoPrimary => {}
         }
-        true
+        Some(request)
     }
 
     /// What the databases may do at most.
@@ -90,7 +90,7 @@ impl Tenure {
 
     /// When the lease is to be renewed, in nanoseconds. Not while a request is under way.
     pub(super) fn renewal_ns(&self) -> Option<u64> {
-        self.held.filter(|held| self.sent_ns.is_none() && held.until_ns.is_some()).map(|held| held.renew_ns)
+        self.held.filter(|held| self.asked.is_none() && held.until_ns.is_some()).map(|held| held.renew_ns)
     }
 
     /// When the lease runs out, in nanoseconds.
@@ -115,6 +115,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::LeaseRequest::{FindOrAcquire, Renew};
 
     fn at(monotonic_ns: u64) -> Now {
         Now { monotonic_ns, wall_ms: 0 }
@@ -123,12 +124,9 @@ mod tests {
     #[test]
     fn lease_counts_from_when_it_was_asked_for() {
         let mut tenure = Tenure::default();
-        let number = tenure.ask(at(1_000));
-        assert!(tenure.answered(
-            number,
-            &LeaseReply::Held { ttl: Some(Duration::from_nanos(300)) },
-            at(1_200)
-        ));
+        let number = tenure.ask(FindOrAcquire, at(1_000));
+        let held = LeaseReply::Held { ttl: Some(Duration::from_nanos(300)) };
+        assert_eq!(tenure.answered(number, &held, at(1_200)), Some(FindOrAcquire));
         assert_eq!(tenure.authority(), Authority::Until(1_270));
         assert!(tenure.is_valid(at(1_269)));
         assert!(!tenure.is_valid(at(1_270)));
@@ -138,10 +136,10 @@ mod tests {
     #[test]
     fn renewal_that_fails_is_tried_again_and_extends_nothing() {
         let mut tenure = Tenure::default();
-        let number = tenure.ask(at(0));
+        let number = tenure.ask(Renew, at(0));
         tenure.answered(number, &LeaseReply::Held { ttl: Some(Duration::from_nanos(300)) }, at(0));
         assert!(tenure.is_renewal_due(at(100)));
-        let number = tenure.ask(at(100));
+        let number = tenure.ask(Renew, at(100));
         assert!(!tenure.is_renewal_due(at(200)), "one request at a time");
         assert_eq!(tenure.renewal_ns(), None);
         tenure.answered(number, &LeaseReply::Failed("no route".into()), at(150));
@@ -151,12 +149,12 @@ mod tests {
     #[test]
     fn late_answer_to_an_older_request_is_not_taken() {
         let mut tenure = Tenure::default();
-        let first = tenure.ask(at(0));
-        let second = tenure.ask(at(10));
-        assert!(!tenure.answered(first, &LeaseReply::Held { ttl: None }, at(20)));
+        let first = tenure.ask(Renew, at(0));
+        let second = tenure.ask(Renew, at(10));
+        assert_eq!(tenure.answered(first, &LeaseReply::Held { ttl: None }, at(20)), None);
         assert!(!tenure.is_held());
-        assert!(tenure.answered(second, &LeaseReply::Held { ttl: None }, at(20)));
+        assert_eq!(tenure.answered(second, &LeaseReply::Held { ttl: None }, at(20)), Some(Renew));
         assert_eq!(tenure.authority(), Authority::Forever);
-        assert!(!tenure.answered(second, &LeaseReply::Lost, at(30)), "an answer counts once");
+        assert_eq!(tenure.answered(second, &LeaseReply::Lost, at(30)), None, "an answer counts once");
     }
 }

@@ -31,8 +31,6 @@ pub struct Sender {
     unknown: BTreeSet<DatabaseName>,
     /// What was offered last and not reported yet.
     in_flight: Need,
-    /// A transaction of this database was just sent and its high-water mark follows.
-    high_water: Option<DatabaseName>,
     /// Transactions that may still go before a waiting snapshot.
     before_snapshot: usize,
     ready_sent: bool,
@@ -62,11 +60,6 @@ pub enum Action {
     },
     /// Send the whole database, then report [`Sender::sent`] with the position of what was sent.
     Snapshot {
-        /// The database.
-        database: DatabaseName,
-    },
-    /// Tell it the high-water mark of the database. Nothing to report afterwards.
-    HighWater {
         /// The database.
         database: DatabaseName,
     },
@@ -108,7 +101,6 @@ impl Sender {
             missing: BTreeSet::new(),
             unknown,
             in_flight: Need::Nothing,
-            high_water: None,
             before_snapshot: Self::TRANSACTIONS_BEFORE_SNAPSHOT,
             ready_sent: false,
             heartbeat_ns: 0,
@@ -139,9 +131,6 @@ impl Sender {
 
     /// What to do now. A transaction or snapshot is offered until it is reported.
     pub fn next(&mut self, now: Now) -> Action {
-        if let Some(database) = self.high_water.take() {
-            return Action::HighWater { database };
-        }
         if let Some(database) = self.unknown.pop_first() {
             self.peer.remove(&database);
             return Action::DropUnknown { database };
@@ -172,7 +161,6 @@ impl Sender {
         if self.in_flight == Need::Transaction {
             self.transactions.end_turn(&database);
             self.before_snapshot = self.before_snapshot.saturating_sub(1);
-            self.high_water = Some(database.clone());
         } else {
             self.snapshots.end_turn(&database);
             self.before_snapshot = Self::TRANSACTIONS_BEFORE_SNAPSHOT.max(self.transactions.len());
@@ -312,7 +300,6 @@ mod tests {
             assert_eq!(sender.next(second(0)), action);
             assert_eq!(sender.next(second(0)), action, "a transaction is offered until it is reported");
             sender.sent(name("db"), at(txid, txid * 10));
-            assert_eq!(sender.next(second(0)), Action::HighWater { database: name("db") });
         }
         assert_eq!(sender.next(second(5)), Action::Ready);
         assert_eq!(sender.next(second(5)), Action::Heartbeat { timestamp_ms: 5000 });
@@ -323,7 +310,6 @@ mod tests {
         assert!(matches!(sender.next(second(7)), Action::Transaction { .. }), "no heartbeat while behind");
         sender.sent(name("db"), at(4, 40));
         assert!(sender.is_current());
-        assert_eq!(sender.next(second(7)), Action::HighWater { database: name("db") });
         assert_eq!(sender.next(second(7)), Action::Heartbeat { timestamp_ms: 7000 });
     }
 
@@ -339,8 +325,26 @@ mod tests {
         assert_eq!(
             sender.next(second(0)),
             Action::Transaction { database: name("db"), txid: Txid::new(11), pre_apply: Checksum::new(100) },
-            "a snapshot is not followed by a high-water mark, and transactions go on after it"
+            "transactions go on after a snapshot"
         );
+    }
+
+    #[test]
+    fn position_that_is_heard_of_late_is_not_taken() {
+        let mut sender = Sender::new(map([("db", at(9, 90))]), map([("db", at(9, 90))]), None);
+        sender.changed(name("db"), at(8, 80));
+        assert!(sender.is_current());
+        assert_eq!(sender.next(second(0)), Action::Ready);
+    }
+
+    #[test]
+    fn snapshot_that_is_ahead_of_what_was_heard_is_sent_once() {
+        let mut sender = Sender::new(map([]), map([("db", at(1, 10))]), None);
+        assert!(matches!(sender.next(second(0)), Action::Snapshot { .. }));
+        sender.sent(name("db"), at(3, 30));
+        assert_eq!(sender.next(second(0)), Action::Ready);
+        sender.changed(name("db"), at(2, 20));
+        assert!(sender.is_current());
     }
 
     #[test]
@@ -375,7 +379,6 @@ mod tests {
                     let position = sender.local[&database];
                     (database, position, true)
                 }
-                Action::HighWater { .. } => continue,
                 action => panic!("{action:?} although databases wait"),
             };
             order.push((database.clone(), snapshot));

@@ -5,6 +5,7 @@
 mod effects;
 mod fixture;
 mod journal;
+mod out_of_turn;
 mod recovery;
 mod refusal;
 mod repair;

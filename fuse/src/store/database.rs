@@ -147,6 +147,11 @@ impl Database {
         Ok(())
     }
 
+    /// Lets transactions be committed here for longer, if they may be at all.
+    pub fn extend_authority(&self, longer: Authority) {
+        self.driver().database_mut().extend_authority(longer);
+    }
+
     /// Commits the pages that a LiteFS primary left out, for this node is to send whole databases from now on.
     fn repair(&self) -> Result<(), Errno> {
         let mut driver = self.driver();

@@ -251,6 +251,15 @@ impl Store {
         Ok(())
     }
 
+    /// Lets transactions be committed on this node for longer, if they may be at all.
+    pub fn extend_authority(&self, longer: Authority) {
+        let mut current = lock(&self.authority);
+        *current = current.extended_to(longer);
+        for database in self.all() {
+            database.extend_authority(longer);
+        }
+    }
+
     /// The database of this name.
     pub fn get(&self, name: &DatabaseName) -> Option<Arc<Database>> {
         lock(&self.databases).get(name).cloned()

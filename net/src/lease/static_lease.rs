@@ -1,8 +1,6 @@
-use std::future::pending;
+use litefs_core::node::{LeaseReply, LeaseRequest};
 
-use litefs_core::ClusterId;
-
-use super::{Found, Lease, LeaseError};
+use super::{Lease, LeaseError};
 use crate::{HandoffError, PrimaryInfo};
 
 /// The role of the primary as the configuration says, for ever.
@@ -29,20 +27,15 @@ impl Lease for StaticLease {
         "static"
     }
 
-    async fn cluster_id(&self) -> Result<Option<ClusterId>, LeaseError> {
-        Ok(None)
-    }
-
-    async fn find_or_acquire(&self) -> Result<Found, LeaseError> {
-        Ok(self.primary.clone().map_or(Found::Acquired, Found::Primary))
-    }
-
-    async fn lost(&self) {
-        pending().await
-    }
-
-    async fn release(&self) -> Result<(), LeaseError> {
-        Ok(())
+    async fn ask(&self, request: LeaseRequest) -> Result<LeaseReply, LeaseError> {
+        Ok(match (request, &self.primary) {
+            (LeaseRequest::ClusterId, _) => LeaseReply::Cluster(None),
+            (LeaseRequest::Claim(id), _) => LeaseReply::Cluster(Some(id)),
+            (LeaseRequest::FindOrAcquire, Some(primary)) => LeaseReply::Primary(primary.clone()),
+            (LeaseRequest::Renew, Some(_)) => LeaseReply::Lost,
+            (LeaseRequest::FindOrAcquire | LeaseRequest::Renew, None) => LeaseReply::Held { ttl: None },
+            (LeaseRequest::Release, _) => LeaseReply::Released,
+        })
     }
 
     fn handoff(&self) -> Result<(), HandoffError> {

@@ -15,11 +15,12 @@ use hyper::body::Incoming;
 
 use crate::reply::{Reply, method_not_allowed, not_found};
 use crate::subscribers::Subscribers;
-use crate::{Host, Limits, Metrics, Stop, header};
+use crate::{Host, Inbox, Limits, Metrics, Stop, header};
 
 /// What every request is answered with.
 pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
+    pub(crate) inbox: Inbox,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) stop: Stop,

@@ -10,12 +10,12 @@ use hyper::body::Incoming;
 use litefs_core::stream::{PositionMapError, PositionMapReader};
 use litefs_core::{DatabaseName, Position};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Context;
-use crate::body::{MessageBody, SendError};
+use crate::body::MessageBody;
+use crate::member::{Input, Subscribe};
 use crate::reply::{Reply, bad_request, error_reply};
-use crate::subscriber::{End, Subscriber, SubscriberError};
 use crate::{header, query};
 
 pub(super) async fn stream(context: Arc<Context>, mut request: Request<Incoming>) -> Reply {
@@ -33,10 +33,8 @@ pub(super) async fn stream(context: Arc<Context>, mut request: Request<Incoming>
     if !context.host.standing().borrow().role.is_primary() {
         return error_reply(StatusCode::SERVICE_UNAVAILABLE, "lease expired");
     }
-    // Subscribed before positions are read on either side, so that no change falls between.
-    let changes = context.host.changes();
     let read = read_positions(request.body_mut(), context.limits.position_map_bytes);
-    let peer = match timeout(context.limits.header_timeout, read).await {
+    let theirs = match timeout(context.limits.header_timeout, read).await {
         Ok(Ok(positions)) => positions,
         Ok(Err(error)) => return bad_request(&error.to_string()),
         Err(_) => return error_reply(StatusCode::REQUEST_TIMEOUT, "the position map takes too long"),
@@ -44,16 +42,11 @@ pub(super) async fn stream(context: Arc<Context>, mut request: Request<Incoming>
     info!("stream connected ({node})");
     let subscription = context.subscribers.add(node);
     let (sender, body) = MessageBody::pieces(None, context.limits.stall_timeout);
-    tokio::spawn(async move {
-        let end = Subscriber::new(context, sender, changes, peer, filter).serve().await;
-        drop(subscription);
-        match end {
-            Ok(End::Stopped) => info!("stream disconnected ({node}): this node stops"),
-            Ok(End::NotPrimary) => info!("stream disconnected ({node}): this node is not primary any more"),
-            Err(SubscriberError::Send(SendError::Closed)) => info!("stream disconnected ({node})"),
-            Err(error) => warn!("stream disconnected ({node}): {error}"),
-        }
-    });
+    let inbox = context.inbox.clone();
+    let to = Subscribe { context, node, theirs, filter, body: sender, subscription };
+    if !inbox.send(Input::Subscribe(Box::new(to))) {
+        return error_reply(StatusCode::SERVICE_UNAVAILABLE, "lease expired");
+    }
     let mut reply = Response::new(body);
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     reply

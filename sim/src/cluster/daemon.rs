@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) struct Daemon {
     followed: RefCell<Option<(StreamId, Rc<Followed>)>>,
     /// The streams that are written.
     fed: RefCell<BTreeMap<StreamId, Rc<Connection>>>,
+    /// Those of them on which a message is on its way.
+    sending: RefCell<BTreeSet<StreamId>>,
     stopped: Cell<bool>,
     ended: Signal,
 }
@@ -76,6 +78,7 @@ impl Daemon {
             kept: RefCell::default(),
             followed: RefCell::default(),
             fed: RefCell::default(),
+            sending: RefCell::default(),
             stopped: Cell::new(false),
             ended: Signal::default(),
         });
@@ -203,10 +206,10 @@ impl Daemon {
             }
             Effect::Discard(delivery) => drop(self.kept.borrow_mut().remove(&delivery)),
             Effect::Send { stream, frames, ltx } => drop(rt::spawn(daemon.send(stream, frames, ltx))),
-            Effect::Finish { stream, orderly } => {
+            Effect::Finish(stream) => {
                 let connection = self.fed.borrow_mut().remove(&stream);
                 let Some(connection) = connection else { return };
-                if !orderly {
+                if self.sending.borrow_mut().remove(&stream) {
                     connection.reset();
                     return;
                 }
@@ -284,6 +287,7 @@ impl Daemon {
         ltx: Option<litefs_core::node::LtxToSend>,
     ) {
         let Some(connection) = self.fed.borrow().get(&stream).cloned() else { return };
+        self.sending.borrow_mut().insert(stream);
         let mut out = Vec::new();
         for frame in &frames {
             frame.encode(&mut out);
@@ -300,11 +304,16 @@ impl Daemon {
                     Frame::Ltx { database: ltx.database().clone() }.encode(&mut out);
                     encode_chunks(&bytes, &mut out);
                     encode_chunks_end(&mut out);
+                    if let Some(frame) = ltx.followed_by() {
+                        frame.encode(&mut out);
+                    }
                     sent = SentLtx::Sent(position);
                 }
             }
         }
-        match connection.write(&out).await {
+        let written = connection.write(&out).await;
+        self.sending.borrow_mut().remove(&stream);
+        match written {
             Ok(()) if self.fed.borrow().contains_key(&stream) => self.tell(Event::Sent { stream, ltx: sent }),
             Ok(()) => {}
             Err(_) => self.fed_ended(stream),
@@ -312,6 +321,7 @@ impl Daemon {
     }
 
     fn fed_ended(&self, stream: StreamId) {
+        self.sending.borrow_mut().remove(&stream);
         if let Some(connection) = self.fed.borrow_mut().remove(&stream) {
             connection.reset();
             self.tell(Event::Ended { stream, orderly: false });

@@ -73,12 +73,11 @@ impl Databases {
         std::str::from_utf8(&text[..read]).ok()?.parse().ok()
     }
 
-    /// Remembers the cluster durably, a new one if there is none to join.
-    pub(crate) async fn store_cluster(&self, id: Option<ClusterId>) -> Option<ClusterId> {
+    /// Remembers the cluster durably, unless it knows one.
+    pub(crate) async fn store_cluster(&self, id: ClusterId) -> Option<ClusterId> {
         if let Some(known) = self.cluster() {
             return Some(known);
         }
-        let id = id.unwrap_or_else(|| ClusterId::new(self.node.draw(|rng| rng.next_u64())));
         self.run(move |this| {
             let change = |change| this.node.change(this.daemon, &cluster_file(), change);
             change(DiskChange::Write { offset: 0, data: id.as_str().as_bytes() })

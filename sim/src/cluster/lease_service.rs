@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use litefs_core::ClusterId;
 use litefs_core::node::{LeaseReply, LeaseRequest, PrimaryInfo};
 
 use crate::network::Stack;
@@ -19,6 +20,7 @@ pub(crate) struct LeaseService {
     record: Record,
     ttl: Duration,
     holder: RefCell<Option<Holding>>,
+    cluster: Cell<Option<ClusterId>>,
     /// It does not answer before this, in virtual nanoseconds.
     down_until_ns: Cell<u64>,
     /// It does what it is asked and does not say so before this, in virtual nanoseconds.
@@ -57,6 +59,7 @@ impl LeaseService {
             record,
             ttl,
             holder: RefCell::default(),
+            cluster: Cell::default(),
             down_until_ns: Cell::default(),
             mute_until_ns: Cell::default(),
         });
@@ -116,7 +119,11 @@ impl LeaseService {
             LeaseReply::Held { ttl: Some(self.ttl) }
         };
         match (request, held) {
-            (LeaseRequest::ClusterId, _) => LeaseReply::Cluster(None),
+            (LeaseRequest::ClusterId, _) => LeaseReply::Cluster(self.cluster.get()),
+            (LeaseRequest::Claim(id), _) => {
+                self.cluster.set(self.cluster.get().or(Some(id)));
+                LeaseReply::Cluster(self.cluster.get())
+            }
             (LeaseRequest::FindOrAcquire, Some(holding)) if !is_holder(&holding) => {
                 LeaseReply::Primary(primary_info(holding.machine))
             }
@@ -152,20 +159,23 @@ impl Question {
             LeaseRequest::FindOrAcquire => 1,
             LeaseRequest::Renew => 2,
             LeaseRequest::Release => 3,
+            LeaseRequest::Claim(_) => 4,
         };
         let tail = [request, u8::from(self.candidate)];
-        [&self.number.to_be_bytes()[..], &self.session.to_be_bytes(), &tail].concat()
+        let id = if let LeaseRequest::Claim(id) = &self.request { id.as_str() } else { "" };
+        [&self.number.to_be_bytes()[..], &self.session.to_be_bytes(), &tail, id.as_bytes()].concat()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (number, rest) = bytes.split_first_chunk()?;
         let (session, rest) = rest.split_first_chunk()?;
-        let [request, candidate] = rest else { return None };
+        let [request, candidate, id @ ..] = rest else { return None };
         let request = match request {
             0 => LeaseRequest::ClusterId,
             1 => LeaseRequest::FindOrAcquire,
             2 => LeaseRequest::Renew,
             3 => LeaseRequest::Release,
+            4 => LeaseRequest::Claim(std::str::from_utf8(id).ok()?.parse().ok()?),
             _ => return None,
         };
         Some(Self {
@@ -178,6 +188,7 @@ impl Question {
 }
 
 fn encode_reply(question: Question, reply: &LeaseReply) -> Vec<u8> {
+    let id = if let LeaseReply::Cluster(Some(id)) = reply { id.as_str() } else { "" };
     let (kind, value) = match reply {
         LeaseReply::Cluster(_) => (0, 0),
         LeaseReply::Held { ttl } => (1, ttl.map_or(0, |ttl| u64::try_from(ttl.as_nanos()).unwrap_or(0))),
@@ -187,18 +198,20 @@ fn encode_reply(question: Question, reply: &LeaseReply) -> Vec<u8> {
         LeaseReply::Released => (5, 0),
         LeaseReply::Failed(_) => (6, 0),
     };
-    [&question.session.to_be_bytes()[..], &question.number.to_be_bytes(), &[kind], &value.to_be_bytes()]
-        .concat()
+    let head =
+        [question.session.to_be_bytes(), question.number.to_be_bytes(), u64::to_be_bytes(value)].concat();
+    [head.as_slice(), &[kind], id.as_bytes()].concat()
 }
 
 /// The session, the number of the request and what the service says to it.
 pub(crate) fn decode_reply(bytes: &[u8]) -> Option<(u64, u64, LeaseReply)> {
     let (session, rest) = bytes.split_first_chunk()?;
     let (number, rest) = rest.split_first_chunk()?;
-    let (kind, value) = rest.split_first()?;
-    let value = u64::from_be_bytes(value.try_into().ok()?);
+    let (value, rest) = rest.split_first_chunk()?;
+    let (kind, id) = rest.split_first()?;
+    let value = u64::from_be_bytes(*value);
     let reply = match kind {
-        0 => LeaseReply::Cluster(None),
+        0 => LeaseReply::Cluster(std::str::from_utf8(id).ok().and_then(|id| id.parse().ok())),
         1 => LeaseReply::Held { ttl: Some(Duration::from_nanos(value)) },
         2 => LeaseReply::Primary(primary_info(u8::try_from(value).ok()?)),
         3 => LeaseReply::NoPrimary,

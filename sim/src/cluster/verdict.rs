@@ -147,8 +147,8 @@ fn check_kept(database: &'static str, last: i64, witness: &Witness, record: &Rec
         let taken_over = (link.epoch + 1..=witness.epoch())
             .any(|epoch| witness.primary_of(epoch).is_some_and(|machine| machine != link.machine));
         record.probe("acknowledged transaction lost with its primary");
-        let spared = !record.saw("loss of power") || link.outcome == Outcome::Durable;
-        if !taken_over && spared {
+        let spared = record.saw("loss of power") && link.outcome == Outcome::Committed;
+        if !taken_over && !spared {
             record.violation(format!("{database} lacks {link:?}, and nobody took over from its primary"));
         }
     }

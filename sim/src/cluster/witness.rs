@@ -133,13 +133,20 @@ impl Witness {
         self.expect_known(machine, database.as_str(), position);
         let key = (machine, database.as_str().to_owned());
         let before = self.at.borrow_mut().insert(key, position);
-        if let Some(before) = before
-            && replaces.is_none()
-            && position.txid < before.txid
-        {
-            node.record
-                .violation(format!("{database} goes back from {before} to {position} without a snapshot"));
+        let Some(before) = before.filter(|before| replaces.is_none() && *before != Position::ZERO) else {
+            return;
+        };
+        let parent = self.parent(database.as_str(), position);
+        if position != before && parent != Some(before) {
+            node.record.violation(format!(
+                "{database} goes from {before} to {position}, which builds on {parent:?}"
+            ));
         }
+    }
+
+    /// What a transaction builds on.
+    fn parent(&self, database: &str, position: Position) -> Option<Position> {
+        self.committed.borrow().get(database)?.get(&position).map(|committed| committed.parent)
     }
 
     /// A position that no primary ever had is an invention.

@@ -70,11 +70,6 @@ impl Connection {
         connection
     }
 
-    /// The machine at the other side.
-    pub(crate) fn peer(&self) -> u8 {
-        self.peer
-    }
-
     /// Sends all of `bytes`, as fast as they are acknowledged.
     pub(crate) async fn write(&self, bytes: &[u8]) -> Result<(), ConnectionError> {
         for part in bytes.chunks(self.segment_max) {

@@ -1,4 +1,3 @@
-use super::super::config_file::ConfigFile;
 use super::*;
 use crate::config::{LogFormat, OtherFiles};
 
@@ -97,9 +96,7 @@ fn sample_of_litefs_is_accepted() {
 fn no_file_is_a_single_primary() {
     let overrides =
         Overrides { data_dir: Some("/data".into()), fuse_dir: Some("/mnt".into()), ..Overrides::default() };
-    let config =
-        resolve(ConfigFile::single_primary(), overrides, &Environment::for_test(&[]), &mut Vec::new())
-            .unwrap();
+    let config = resolve(single_primary(), overrides, &Environment::for_test(&[]), &mut Vec::new()).unwrap();
     assert_eq!(
         (config.data.dir.as_path(), config.fuse.dir.as_path()),
         (Path::new("/data"), Path::new("/mnt"))
@@ -282,13 +279,13 @@ fn proxy_without_target_is_no_proxy() {
 #[test]
 fn token_of_litefs_cloud_is_refused_without_being_shown() {
     let environment = Environment::for_test(&[("LITEFS_CLOUD_TOKEN", "secret")]);
-    let error = resolve(ConfigFile::single_primary(), Overrides::default(), &environment, &mut Vec::new())
+    let error = resolve(single_primary(), Overrides::default(), &environment, &mut Vec::new())
         .unwrap_err()
         .to_string();
     assert!(error.contains("LITEFS_CLOUD_TOKEN") && !error.contains("secret"), "{error}");
 
     let blank = Environment::for_test(&[("LITEFS_CLOUD_TOKEN", " ")]);
-    resolve(ConfigFile::single_primary(), Overrides::default(), &blank, &mut Vec::new()).unwrap();
+    resolve(single_primary(), Overrides::default(), &blank, &mut Vec::new()).unwrap();
 }
 
 #[test]

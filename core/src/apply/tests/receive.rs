@@ -4,8 +4,9 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use super::*;
+use crate::Planted;
 use crate::apply::{Applier, ApplyError, ReceiveError, SharedDriver, receive};
-use crate::database::{Faults, Inspector, Options, Received, StopReason};
+use crate::database::{Inspector, Options, Received, StopReason};
 use crate::drive::Driver;
 use crate::sqlite::lock::WRITE_BYTE;
 use crate::{Checksum, Errno, NodeId, Now, Position, Txid, ltx};
@@ -24,7 +25,7 @@ impl Node {
     fn new() -> Self {
         let memory = Memory::default();
         let options =
-            Options { node_id: NodeId::new(1), compress: false, backlog_max: 1, faults: Faults::default() };
+            Options { node_id: NodeId::new(1), compress: false, backlog_max: 1, planted: Planted::default() };
         let opened = Driver::open(memory.clone(), options, 1 << 20, &|_| false, Now::default());
         let driver = RefCell::new(opened.unwrap().0);
         Self { memory, driver, waited: Cell::new(0), is_leaving: Cell::new(false) }

@@ -90,6 +90,9 @@ impl<D: Disk> Recovery<D> {
         if in_file < page_count && self.adopt {
             return Err(OpenError::Incomplete);
         }
+        if u64::from(page_count) > u64::from(in_file) + page_size.max_growth(in_file as usize) {
+            return Err(OpenError::Incomplete);
+        }
         let mut sums = PageSums::default();
         sums.resize(page_count);
         for page in (1..=page_count).filter_map(PageNumber::new) {

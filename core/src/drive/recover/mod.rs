@@ -22,8 +22,8 @@ use crate::log::{Damage, Log};
 use crate::sqlite::header::DatabaseHeader;
 use crate::sqlite::journal::JournalReader;
 use crate::{
-    Disk, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position, SavedSums, Txid,
-    View,
+    Checksum, Disk, Errno, File, Mistake, Now, PageNumber, PageSize, PageSource, PageSums, Position,
+    SavedSums, Txid, View,
 };
 
 /// What recovery found and did, for the operator.
@@ -100,6 +100,10 @@ impl<D: Disk> Recovery<D> {
             report.trimmed = disk.len(File::Segment(number))?.unwrap_or(len) - len;
             disk.set_len(File::Segment(number), len)?;
         }
+        for &number in &scan.unbegun {
+            report.trimmed += disk.len(File::Segment(number))?.unwrap_or(0);
+            disk.remove(File::Segment(number))?;
+        }
         if !options.planted.makes(Mistake::BelievesWhatItReads) {
             scan.prove(&disk)?;
         }
@@ -116,12 +120,12 @@ impl<D: Disk> Recovery<D> {
         // A log that goes back to the first transaction says the same without them.
         let complete = log.first().is_some_and(|first| first.min_txid == Txid::new(1));
         let saved = saved.or_else(|| complete.then(SavedSums::nothing));
-        // And so does one that goes back to where the database was removed, which removed them.
-        let removed = log.last_removal();
-        let saved = saved.or_else(|| {
-            let position = removed?;
-            Some(SavedSums { base: position, position, ..SavedSums::nothing() })
-        });
+        // A database that was dropped has nothing that the transactions before would be needed for.
+        let end = log.end();
+        let dropped = end != Position::ZERO && end.checksum == Checksum::EMPTY;
+        let saved = if dropped { Some(SavedSums::dropped(end)) } else { saved };
+        // One that was created again since has what followed: the removal took the checksums with it.
+        let saved = saved.or_else(|| log.last_removal().map(SavedSums::dropped));
         // Without the log nobody knows whether something was committed after the checksums were saved: if it was, the
         // database file or the WAL has it.
         let adopt = lost || disk.len(File::Unjournaled)?.is_some();
@@ -195,7 +199,12 @@ impl<D: Disk> Recovery<D> {
         if self.makes(Mistake::BelievesStaleSums) {
             return Ok(());
         }
-        self.follow_log(after, Follow::Sums)
+        self.follow_log(after, Follow::Sums)?;
+        let (expected, found) = (self.log.end(), self.state.sums.total());
+        if expected != Position::ZERO && found != expected.checksum {
+            return Err(OpenError::Mismatch { expected, found });
+        }
+        Ok(())
     }
 
     /// Whether anything but loading the saved state is to be done.

@@ -44,21 +44,17 @@ impl<D: Disk> Recovery<D> {
         let mut chunk = alloc::vec![0; 64 * 1024];
         let mut offset = 0;
         let mut page_size = PageSize::MIN;
+        let mut found: Option<ltx::Header> = None;
+        let mut sums = Vec::new();
         loop {
             while let Some(item) = decoder.next().map_err(damaged)? {
                 match item {
                     ltx::Item::Header(header) => {
                         page_size = header.page_size;
-                        if follow == Follow::Sums {
-                            if header.is_snapshot() || self.state.page_size != Some(page_size) {
-                                self.state.sums = PageSums::default();
-                            }
-                            self.state.page_size = Some(page_size);
-                            self.state.sums.resize(header.commit);
-                        }
+                        found = Some(header);
                     }
                     ltx::Item::Page { number, data } => match follow {
-                        Follow::Sums => self.state.sums.set(number, Checksum::of_page(number, data)),
+                        Follow::Sums => sums.push((number, Checksum::of_page(number, data))),
                         Follow::Rewrite => self.rewrite(page_size, number)?,
                         Follow::Redo => {
                             if page_size.offset_of(number) + u64::from(page_size.get()) > self.found_len {
@@ -67,9 +63,16 @@ impl<D: Disk> Recovery<D> {
                             self.disk.write_at(File::Database, page_size.offset_of(number), data)?;
                         }
                     },
-                    // The file gets its length at the end of all: were it shorter for a while, a crash could not tell that
-                    // from a file that was truncated.
-                    ltx::Item::End(_) => {}
+                    ltx::Item::End(_) => {
+                        // The file gets its length at the end of all: were it shorter for a while, a crash could not tell
+                        // that from a file that was truncated.
+                        let Some(header) = found.filter(|_| follow == Follow::Sums) else { continue };
+                        if self.state.page_size.replace(page_size) != Some(page_size) {
+                            self.state.sums = PageSums::default();
+                        }
+                        let fault = |fault| damaged(ltx::DecodeError { offset, fault });
+                        self.state.sums.follow(&header, &sums).map_err(fault)?;
+                    }
                 }
             }
             let read = file.read_at(offset, &mut chunk)?;
