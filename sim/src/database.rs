@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use litefs_core::apply::Applier;
 use litefs_core::database::Request;
-use litefs_core::{Errno, File};
+use litefs_core::{Errno, File, Position};
 
 use crate::coroutine;
 use crate::engine::Engine;
@@ -126,6 +126,11 @@ impl Database {
         self.passthrough.get()
     }
 
+    /// Where it is, unless nothing is under test or the daemon is dead.
+    pub(crate) fn position(&self, node: &Node) -> Option<Position> {
+        self.with_engine(node, node.daemon(), |engine| engine.position()).ok().flatten()
+    }
+
     /// Whether the daemon gave the database up until the node is restarted.
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.get()
@@ -150,6 +155,9 @@ impl Database {
             }
             outcome.map(|()| after != before)
         })??;
+        if matches!(request, Request::Remove(File::Database)) {
+            self.part_all();
+        }
         if committed && matches!(request, Request::Write { file: File::Wal, .. }) {
             node.maybe_die_in_commit(process);
         }
@@ -267,6 +275,21 @@ impl Database {
             self.forget(*holder);
         }
         !holders.is_empty() && self.open.borrow().is_empty()
+    }
+
+    /// The database file was removed. The programs that have it open have another one than those that come now.
+    pub(crate) fn part_all(&self) {
+        let programs: Vec<Holder> = self
+            .open
+            .borrow()
+            .iter()
+            .filter(|(_, process)| **process != DAEMON_PROCESS)
+            .map(|(holder, _)| *holder)
+            .collect();
+        for holder in programs {
+            self.forget(holder);
+        }
+        self.remove_shm();
     }
 
     /// The processes that have it open, without the daemon.

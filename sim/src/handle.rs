@@ -26,7 +26,14 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 enum Target {
     /// A file of a database. Only the database file itself has a holder of locks.
-    Governed { database: Rc<Database>, file: File, holder: Holder, shm: RefCell<Option<Rc<Shm>>> },
+    Governed {
+        database: Rc<Database>,
+        file: File,
+        holder: Holder,
+        shm: RefCell<Option<Rc<Shm>>>,
+        /// What the name of the database file or the WAL stood for.
+        inode: Option<u64>,
+    },
     /// A file that nobody governs.
     Plain(Path),
 }
@@ -107,7 +114,9 @@ impl Handle {
             Named::Governed(database, file) => {
                 let holder =
                     if file == File::Database { database.open(&node, process)? } else { Holder::MAX };
-                Target::Governed { database, file, holder, shm: RefCell::default() }
+                let lasting = matches!(file, File::Database | File::Wal);
+                let inode = lasting.then(|| node.open_file(&database.path(file))).flatten();
+                Target::Governed { database, file, holder, shm: RefCell::default(), inode }
             }
             Named::Plain(path) => Target::Plain(path),
         };
@@ -117,6 +126,9 @@ impl Handle {
     /// Reads up to `buf.len()` bytes.
     pub(crate) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         self.node.maybe_pause(self.process)?;
+        if let Some(inode) = self.parted() {
+            return Ok(self.node.disk().read_open(inode, offset, buf));
+        }
         Ok(match &self.target {
             Target::Governed { database, file, .. } => {
                 self.node.disk().read_at(&database.path(*file), offset, buf)
@@ -127,6 +139,7 @@ impl Handle {
 
     /// Writes all of `data`.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        self.expect_name()?;
         match &self.target {
             Target::Governed { database, file: File::Database, .. } if database.is_passthrough() => {
                 let path = database.path(File::Database);
@@ -152,6 +165,7 @@ impl Handle {
 
     /// Cuts or extends the file.
     pub(crate) fn set_len(&self, len: u64) -> Result<(), Errno> {
+        self.expect_name()?;
         match &self.target {
             Target::Governed { database, file, .. } => {
                 let cut = database.request(&self.node, self.process, Request::SetLen { file: *file, len });
@@ -166,6 +180,7 @@ impl Handle {
 
     /// Makes the file durable, and the name of one that nobody governs too.
     pub(crate) fn sync(&self) -> Result<(), Errno> {
+        self.expect_name()?;
         match &self.target {
             Target::Governed { database, file, .. } => {
                 database.request(&self.node, self.process, Request::Sync(*file))
@@ -181,6 +196,9 @@ impl Handle {
     pub(crate) fn len(&self) -> Result<u64, Errno> {
         if !self.node.is_alive(self.process) {
             return Err(Errno::EIO);
+        }
+        if let Some(inode) = self.parted() {
+            return Ok(self.node.disk().len_open(inode));
         }
         Ok(match &self.target {
             Target::Governed { database, file, .. } => self.node.disk().len(&database.path(*file)),
@@ -213,6 +231,7 @@ impl Handle {
         let Target::Governed { database, shm, holder, .. } = &self.target else { return Err(Errno::EINVAL) };
         let mut shm = shm.borrow_mut();
         if shm.is_none() {
+            self.expect_name()?;
             *shm = database.map_shm(*holder);
         }
         Ok(shm.as_ref().map(|shm| shm.region(region, extend)))
@@ -240,7 +259,7 @@ impl Handle {
         if exclusively.is_some() {
             self.node.maybe_pause(self.process)?;
         }
-        let (database, holder) = self.holder().ok_or(Errno::EINVAL)?;
+        let Some((database, holder)) = self.holder() else { return Ok(true) };
         let mut locks = database.locks.borrow_mut();
         Ok(match exclusively {
             Some(true) => locks.try_lock(holder, Unit::slots(slots), Kind::Write),
@@ -257,8 +276,18 @@ impl Handle {
         self.node.is_powersafe()
     }
 
+    /// Whether the name stands for another file by now, or for none.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.parted().is_some()
+    }
+
     /// Closes the file.
     pub(crate) fn close(self) {
+        if let Target::Governed { inode: Some(inode), .. } = &self.target
+            && self.node.generation() == self.process.generation()
+        {
+            self.node.close_file(*inode);
+        }
         match &self.target {
             Target::Governed { database, file: File::Database, holder, .. } => {
                 database.close(&self.node, self.process, *holder);
@@ -271,8 +300,21 @@ impl Handle {
         }
     }
 
+    /// What it is if it was removed since, or another file has its name. Whoever has it open keeps what it has.
+    fn parted(&self) -> Option<u64> {
+        let Target::Governed { database, file, inode, .. } = &self.target else { return None };
+        inode.filter(|inode| self.node.disk().inode(&database.path(*file)) != Some(*inode))
+    }
+
+    /// What is written to a file without a name would be nowhere.
+    fn expect_name(&self) -> Result<(), Errno> {
+        if self.parted().is_some() { Err(Errno::EIO) } else { Ok(()) }
+    }
+
+    /// Who holds the locks; nobody if the file has no name, because all who open it from now on open another.
     fn holder(&self) -> Option<(&Database, Holder)> {
         match &self.target {
+            Target::Governed { file: File::Database, .. } if self.parted().is_some() => None,
             Target::Governed { database, file: File::Database, holder, .. } => Some((database, *holder)),
             _ => None,
         }

@@ -70,6 +70,12 @@ pub(crate) trait Observer: std::fmt::Debug {
 
     /// A transaction took a database from one position to the next.
     fn committed(&self, machine: u8, database: &str, before: Position, after: Position);
+
+    /// A snapshot is about to take a database from one position to another.
+    fn replaces(&self, machine: u8, database: &str, local: Position, next: Position);
+
+    /// The disk of a machine lost what was not synced, or everything.
+    fn forgot(&self, machine: u8, everything: bool);
 }
 
 /// How the clocks of a machine differ from virtual time.
@@ -174,6 +180,19 @@ impl Node {
     pub(crate) fn committed(&self, database: &str, before: Position, after: Position) {
         if let Some(observer) = self.observer.borrow().as_ref() {
             observer.committed(self.record.machine(), database, before, after);
+        }
+    }
+
+    /// A snapshot is about to take a database from one position to another.
+    pub(crate) fn replaces(&self, database: &str, local: Position, next: Position) {
+        if let Some(observer) = self.observer.borrow().as_ref() {
+            observer.replaces(self.record.machine(), database, local, next);
+        }
+    }
+
+    fn forgot(&self, everything: bool) {
+        if let Some(observer) = self.observer.borrow().as_ref() {
+            observer.forgot(self.record.machine(), everything);
         }
     }
 
@@ -341,6 +360,7 @@ impl Node {
         self.lost_power.set(crash == Crash::PowerLoss);
         if crash == Crash::PowerLoss {
             self.disk.borrow_mut().lose_power(&mut self.rng.borrow_mut());
+            self.forgot(false);
         }
     }
 
@@ -359,6 +379,7 @@ impl Node {
     pub(crate) fn wipe(&self) {
         let mut disk = self.disk.borrow_mut();
         *disk = MachineDisk::new(disk.file_system());
+        self.forgot(true);
     }
 
     /// The applications that have a database open.
@@ -476,6 +497,7 @@ impl Node {
                 self.record.probe("lying sync");
                 if matches!(change, DiskChange::Sync) {
                     self.disk.borrow_mut().forget_unsynced(path);
+                    self.forgot(false);
                 }
                 Err(Errno::EIO)
             }

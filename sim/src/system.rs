@@ -114,6 +114,9 @@ impl System for SimSystem {
             return Ok(false);
         }
         self.node.change(self.daemon, &path, DiskChange::Remove)?;
+        if file == File::Database {
+            self.database.part_all();
+        }
         Ok(true)
     }
 

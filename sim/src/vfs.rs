@@ -18,6 +18,9 @@ use crate::world;
 /// Milliseconds from the beginning of SQLite's Julian days to the Unix epoch.
 const JULIAN_EPOCH_MS: i64 = 210_866_760_000_000;
 
+/// The first byte of those that SQLite locks.
+const PENDING_BYTE: u32 = 0x4000_0000;
+
 /// Bytes of a sector as SQLite's own VFS for Unix reports them.
 const SECTOR: c_int = 4096;
 
@@ -57,6 +60,13 @@ pub(crate) fn install() {
     });
     // SAFETY: a request for no bytes only makes SQLite seed its generator anew at the next use.
     unsafe { ffi::sqlite3_randomness(0, std::ptr::null_mut()) };
+}
+
+/// Where SQLite locks a database and never writes it: the files of a run agree in it.
+pub(crate) fn move_pending_byte(place: Option<u32>) {
+    let place = place.unwrap_or(PENDING_BYTE);
+    // SAFETY: SQLite reads one unsigned number for this operation. No database is open.
+    unsafe { ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_PENDING_BYTE, place) };
 }
 
 /// What SQLite allocates for an open file: its own part, then ours.
@@ -286,12 +296,16 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn file_control(
-    _file: *mut ffi::sqlite3_file,
-    _operation: c_int,
-    _arg: *mut c_void,
-) -> c_int {
-    ffi::SQLITE_NOTFOUND
+unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, operation: c_int, arg: *mut c_void) -> c_int {
+    if operation != ffi::SQLITE_FCNTL_HAS_MOVED {
+        return ffi::SQLITE_NOTFOUND;
+    }
+    // SAFETY: `open` filled it, and for this operation SQLite passes a place for a number.
+    unsafe {
+        let has_moved = matches!(file_of(file), File::Named(handle) if handle.has_moved());
+        *arg.cast::<c_int>() = c_int::from(has_moved);
+    }
+    ffi::SQLITE_OK
 }
 
 unsafe extern "C" fn sector_size(_file: *mut ffi::sqlite3_file) -> c_int {

@@ -168,6 +168,12 @@ impl Log {
         self.entries.front()
     }
 
+    /// Where the latest transaction leads that left nothing of the database.
+    pub fn last_removal(&self) -> Option<Position> {
+        let mut posts = self.entries.iter().rev().map(|stored| stored.post);
+        posts.find(|post| post.checksum == Checksum::EMPTY)
+    }
+
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()

@@ -274,6 +274,24 @@ fn retention_gives_old_segments_up_but_never_what_recovery_needs() {
 }
 
 #[test]
+fn database_that_was_removed_is_recovered_though_the_log_does_not_go_back_to_its_beginning() {
+    let (disk, mut driver, mut later) = aged_database();
+    later.wall_ms += 60_000;
+    assert!(driver.expire(RETENTION, later.wall_ms).unwrap() > 0);
+    let mut wal = WalWriter::begin(&mut driver, 200);
+    wal.write(&mut driver, 2, 2, &filled(20)).unwrap();
+    driver.request(Request::Remove(File::Database), NOW).unwrap();
+    let position = driver.position();
+    let (reopened, _) = open(&disk.fork());
+    assert_eq!(reopened.position(), position);
+    assert_eq!(reopened.database().page_count(), 0);
+    // Somebody creates it again and has not committed anything.
+    driver.request(Request::Create(File::Database), NOW).unwrap();
+    let (reopened, _) = open(&disk.fork());
+    assert_eq!(reopened.position(), position);
+}
+
+#[test]
 fn b23_segment_that_cannot_be_removed_stops_nothing() {
     let (disk, mut driver, mut later) = aged_database();
     disk.refuse("remove Segment", Errno::EIO);

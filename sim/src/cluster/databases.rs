@@ -163,6 +163,9 @@ impl Databases {
         if replaces.is_some_and(|replaces| replaces.local != Position::ZERO) {
             self.node.record.probe("snapshot over other data");
         }
+        if let Some(replaces) = replaces {
+            self.node.replaces(name.as_str(), replaces.local, received.position());
+        }
         if let Some(replaces) = replaces.filter(|replaces| replaces.diverged) {
             self.node
                 .record

@@ -107,6 +107,7 @@ impl Machine {
             let down = self.down.replace(Duration::ZERO).max(Duration::from_millis(10));
             self.node.record.event_of(Topic::Note, format_args!("away for {down:?}"));
             let back = rt::elapsed_ns() + u64::try_from(down.as_nanos()).unwrap_or(0);
+            rt::sleep(Duration::from_millis(10)).await;
             while rt::elapsed_ns() < back && !self.healed.get() {
                 rt::sleep(Duration::from_millis(10)).await;
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use litefs_core::log::Retention;
 use serde::{Deserialize, Serialize};
 
+use super::workload::Features;
 use crate::plan::{Crash, JournalMode, Plan as MachinePlan, UnderTest};
 use crate::rng::Rng;
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub retention: Option<Retention>,
     /// Programs on each machine.
     pub clients: u64,
+    /// The rarer things that programs do.
+    pub workload: Features,
     /// How long things go wrong.
     #[serde(with = "crate::duration_text")]
     pub duration: Duration,
@@ -193,6 +196,7 @@ impl Plan {
             segment_max: if bad { network.pick(&[300, 1400, 16_000]) } else { 16_000 },
             retention: draw_retention(&mut part("retention")),
             clients: part("clients").between(1, 3),
+            workload: Features::of_seed(seed),
             duration,
             faults: draw_faults(&mut part("faults"), machines, ttl, duration),
         }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::Client;
 use super::lease_service::{LeaseService, SERVICE};
 use super::machine::Machine;
 use super::plan::{Fault, FaultKind, Plan};
 use super::verdict;
 use super::witness::Witness;
+use super::workload::{Doors, Program, reap};
 use crate::faults::Faults;
 use crate::network::Stack;
 use crate::node::{Clock, Node};
@@ -90,6 +90,7 @@ async fn simulate(plan: Plan, record: Record) {
     let service = LeaseService::new(stack(SERVICE).await, plan.ttl, record.of_machine(SERVICE));
     let witness = Witness::new(record.clone(), Rc::clone(&service));
     vfs::install();
+    vfs::move_pending_byte(plan.workload.pending_byte);
     let mut machines = Vec::new();
     for number in 1..=plan.machines {
         let record = record.of_machine(number);
@@ -103,12 +104,18 @@ async fn simulate(plan: Plan, record: Record) {
     let supervisors: Vec<_> =
         machines.iter().map(|machine| rt::spawn(Rc::clone(machine).supervise(Rc::clone(&over)))).collect();
     let mut clients = Vec::new();
+    let mut reapers = Vec::new();
     for machine in &machines {
+        let doors = Rc::new(Doors::default());
+        if plan.machine.kill_clients {
+            reapers.push(rt::spawn(reap(Rc::clone(&machine.node), Rc::clone(&clients_over))));
+        }
         for number in 1..=plan.clients {
             let rng = part(&format!("client {number} of {}", machine.directory()));
             let (node, directory) = (Rc::clone(&machine.node), machine.directory());
-            let client = Client::new(number, node, directory, Rc::clone(&plan), Rc::clone(&witness), rng);
-            clients.push(rt::spawn(client.live(Rc::clone(&clients_over))));
+            let (plan, witness, doors) = (Rc::clone(&plan), Rc::clone(&witness), Rc::clone(&doors));
+            let program = Program::new(number, node, directory, plan, witness, doors, rng);
+            clients.push(rt::spawn(program.live(Rc::clone(&clients_over))));
         }
     }
     for fault in &plan.faults {
@@ -125,8 +132,8 @@ async fn simulate(plan: Plan, record: Record) {
         verdict::serve_again(&witness, &record).await;
     }
     clients_over.set(true);
-    for client in clients {
-        client.join().await;
+    for task in clients.into_iter().chain(reapers) {
+        task.join().await;
     }
     if !record.is_violated() {
         verdict::come_together(&plan, &machines, &witness, &record).await;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use litefs_core::node::Role;
 use rusqlite::Connection;
 
-use super::client;
+use super::checks::{Head, Outcome};
 use super::machine::Machine;
 use super::plan::Plan;
 use super::witness::Witness;
+use super::workload;
 use crate::coroutine;
 use crate::record::Record;
 use crate::rt;
@@ -23,6 +24,10 @@ pub(crate) async fn serve_again(witness: &Rc<Witness>, record: &Record) {
     let acknowledged = || witness.ledger.borrow().acknowledged();
     let (before, until) = (acknowledged(), deadline());
     while acknowledged() == before && !record.is_violated() {
+        if !witness.ledger.borrow().are_all_whole() {
+            // What was damaged by writing it without a journal may be of no use to anybody.
+            return;
+        }
         if rt::elapsed_ns() > until {
             record.violation(format!("no program can write in {BOUND:?}"));
             return;
@@ -107,16 +112,30 @@ async fn check_reads(plan: &Rc<Plan>, machines: &[Rc<Machine>], witness: &Rc<Wit
             let read = coroutine::run(node, process, move || {
                 let connection = Connection::open(path)?;
                 connection.execute_batch("PRAGMA busy_timeout = 2000; BEGIN")?;
-                let head = client::head(&connection)?;
-                let wrong = client::look(&connection, head, true)?;
-                Ok::<_, rusqlite::Error>((head, wrong))
+                let head = workload::head(&connection, "main")?;
+                Ok::<_, rusqlite::Error>((head, workload::look(&connection, "main", head, true)?))
             })
             .await;
             let record = record.of_machine(machine.node.record.machine());
+            let ledger = witness.ledger.borrow();
+            if !ledger.is_whole(name) {
+                record.probe("database not whole in the end");
+                continue;
+            }
             match read {
                 Err(error) => record.violation(format!("{name} cannot be read in the end: {error}")),
-                Ok((_, Some(wrong))) => record.violation(format!("{name} in the end: {wrong}")),
-                Ok((head, None)) => check_kept(name, head, witness, &record),
+                Ok((head, look)) => {
+                    let path = ledger.check_path(name, head, &look.entries).err();
+                    for wrong in look.wrong.into_iter().chain(path).chain(ledger.check(name, head).err()) {
+                        record.violation(format!("{name} in the end: {wrong}"));
+                    }
+                    let position = node.database(name).and_then(|database| database.position(node));
+                    let last = match position {
+                        Some(position) if head == Head::default() => witness.empty_since(name, position),
+                        _ => head.number,
+                    };
+                    check_kept(name, last, witness, &record);
+                }
             }
         }
     }
@@ -124,16 +143,12 @@ async fn check_reads(plan: &Rc<Plan>, machines: &[Rc<Machine>], witness: &Rc<Wit
 
 /// Transactions that programs were told of may only be missing if their primary lost its role to another machine before
 /// they were sent, or with the power.
-fn check_kept(database: &'static str, head: (i64, i64), witness: &Witness, record: &Record) {
-    let ledger = witness.ledger.borrow();
-    if let Err(wrong) = ledger.check(database, head) {
-        record.violation(format!("{database} in the end: {wrong}"));
-    }
-    for link in ledger.lost(database, head) {
+fn check_kept(database: &'static str, last: i64, witness: &Witness, record: &Record) {
+    for link in witness.ledger.borrow().lost(database, last) {
         let taken_over = (link.epoch + 1..=witness.epoch())
             .any(|epoch| witness.primary_of(epoch).is_some_and(|machine| machine != link.machine));
         record.probe("acknowledged transaction lost with its primary");
-        let spared = record.saw("loss of power") && link.outcome == super::ledger::Outcome::Committed;
+        let spared = record.saw("loss of power") && link.outcome == Outcome::Committed;
         if !taken_over && !spared {
             record.violation(format!("{database} lacks {link:?}, and nobody took over from its primary"));
         }

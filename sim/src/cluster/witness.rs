@@ -5,8 +5,8 @@ use std::rc::Rc;
 use litefs_core::node::{Refusal, Replaces, Role};
 use litefs_core::{DatabaseName, Position};
 
+use super::checks::{Ledger, Order};
 use super::lease_service::LeaseService;
-use super::ledger::Ledger;
 use crate::node::{Node, Observer};
 use crate::record::Record;
 use crate::topic::{At, Standing, Topic};
@@ -26,6 +26,8 @@ pub(crate) struct Witness {
     holder: Cell<Option<u8>>,
     /// What programs were told.
     pub(crate) ledger: RefCell<Ledger>,
+    /// What programs saw.
+    pub(crate) order: RefCell<Order>,
 }
 
 /// A transaction of a primary.
@@ -47,6 +49,7 @@ impl Witness {
             epochs: RefCell::default(),
             holder: Cell::default(),
             ledger: RefCell::default(),
+            order: RefCell::default(),
         })
     }
 
@@ -99,6 +102,35 @@ impl Witness {
         record.event_of(Topic::Open(at(database, position)), format_args!("{database} opens at {position}"));
         self.expect_known(machine, database, position);
         self.at.borrow_mut().insert((machine, database.to_owned()), position);
+        self.order.borrow_mut().settled(machine, database);
+    }
+
+    /// The removal since which a database is empty that is at this position; 0 if it always was.
+    pub(crate) fn empty_since(&self, database: &'static str, position: Position) -> i64 {
+        let (committed, ledger) = (self.committed.borrow(), self.ledger.borrow());
+        let mut at = position;
+        loop {
+            if let Some(number) = ledger.drop_at(database, at) {
+                return number;
+            }
+            match committed.get(database).and_then(|known| known.get(&at)) {
+                Some(transaction) => at = transaction.parent,
+                None => return 0,
+            }
+        }
+    }
+
+    /// Whether a database that is at `later` has everything that one at `earlier` had.
+    fn follows(&self, database: &str, earlier: Position, later: Position) -> bool {
+        let committed = self.committed.borrow();
+        let mut at = later;
+        while at.txid > earlier.txid {
+            match committed.get(database).and_then(|known| known.get(&at)) {
+                Some(transaction) => at = transaction.parent,
+                None => return false,
+            }
+        }
+        at == earlier
     }
 
     /// A received transaction was applied, or was not.
@@ -111,6 +143,7 @@ impl Witness {
     ) {
         let Ok(position) = outcome else { return };
         let machine = node.record.machine();
+        self.order.borrow_mut().settled(machine, database.as_str());
         self.record.probe("transaction applied");
         let what = if replaces.is_some() { "has the snapshot of" } else { "applies" };
         node.record.event_of(
@@ -152,6 +185,17 @@ impl Witness {
 impl Observer for Witness {
     fn begins(&self, _machine: u8, _database: &str) {
         self.holder.set(self.lease.holder().map(|holding| holding.machine));
+    }
+
+    fn replaces(&self, machine: u8, database: &str, local: Position, next: Position) {
+        if !self.follows(database, local, next) {
+            self.record.probe("history replaced");
+            self.order.borrow_mut().replacing(machine, database);
+        }
+    }
+
+    fn forgot(&self, machine: u8, everything: bool) {
+        self.order.borrow_mut().forgot(machine, everything);
     }
 
     fn committed(&self, machine: u8, database: &str, before: Position, after: Position) {

@@ -124,6 +124,8 @@ impl<D: Disk> Recovery<D> {
         let end = log.end();
         let dropped = end != Position::ZERO && end.checksum == Checksum::EMPTY;
         let saved = if dropped { Some(SavedSums::dropped(end)) } else { saved };
+        // One that was created again since has what followed: the removal took the checksums with it.
+        let saved = saved.or_else(|| log.last_removal().map(SavedSums::dropped));
         // Without the log nobody knows whether something was committed after the checksums were saved: if it was, the
         // database file or the WAL has it.
         let adopt = lost || disk.len(File::Unjournaled)?.is_some();
