@@ -246,6 +246,7 @@ impl<S: System> Applier<S> {
 
     /// Deletes the database and its files. Programs that still have them open after the deadline keep what they have.
     fn delete(&mut self, deadline: Deadline) -> Result<(), ApplyError> {
+        self.context.sync_log()?;
         if self.context.database_identity()?.is_some() && self.wal.is_none() {
             self.open()?;
             match self.share(deadline).and_then(|()| self.exclude(deadline)) {
@@ -253,7 +254,6 @@ impl<S: System> Applier<S> {
                 Err(error) => return Err(error),
             }
         }
-        self.context.sync_log()?;
         // Without the database file nobody looks at the others.
         for kind in [Kind::Database, Kind::Journal, Kind::Wal, Kind::Shm] {
             self.context.remove(kind)?;

@@ -419,4 +419,13 @@ mod tests {
             .collect();
         assert_eq!(snapshots, [(64, name("new")), (129, name("other"))]);
     }
+
+    #[test]
+    fn snapshot_that_is_ahead_of_what_the_sender_was_told_is_sent_once() {
+        let mut sender = Sender::new(map([("db", at(3, 31))]), map([("db", at(3, 30))]), None);
+        assert_eq!(sender.next(second(0)), Action::Snapshot { database: name("db") });
+        sender.sent(name("db"), at(5, 50));
+        sender.changed(name("db"), at(4, 40));
+        assert_eq!(sender.next(second(0)), Action::Ready, "late news are no news");
+    }
 }

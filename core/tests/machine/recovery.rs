@@ -3,7 +3,7 @@
 use litefs_core::database::Request;
 use litefs_core::drive::Driver;
 use litefs_core::log::Retention;
-use litefs_core::{Errno, File, Now, Txid};
+use litefs_core::{Disk, Errno, File, Now, Txid};
 
 use crate::fixture::{
     MemoryDisk, NOW, WalWriter, checksum, commit_delete, filled, first_page, open, wal_database, write,
@@ -340,4 +340,24 @@ fn segment_that_was_lost_is_begun_again_under_its_number() {
     let segments: Vec<File> =
         fork.files().into_iter().filter(|file| matches!(file, File::Segment(_))).collect();
     assert_eq!(segments, [last], "a lower number would come before what is left of the lost one");
+}
+
+/// After a loss of power that spared the log and took the end of the WAL, and with it the saved checksums.
+#[test]
+fn wal_that_is_behind_the_log_is_not_copied_over_what_the_log_says() {
+    let (disk, mut driver, mut later) = aged_database();
+    later.wall_ms += 60_000;
+    driver.expire(RETENTION, later.wall_ms).unwrap();
+    let mut wal = WalWriter::begin(&mut driver, 200);
+    wal.write(&mut driver, 2, 2, &filled(20)).unwrap();
+    let behind = disk.content(File::Wal).unwrap();
+    wal.write(&mut driver, 2, 2, &filled(30)).unwrap();
+    driver.append_pending().unwrap();
+    driver.sync_log().unwrap();
+    let fork = disk.fork();
+    fork.replace(File::Wal, behind);
+    fork.remove(File::Sums).unwrap();
+    let (reopened, _) = open(&fork);
+    assert_eq!(reopened.position(), driver.position());
+    assert_eq!(reopened.recompute_checksum().unwrap(), driver.position().checksum);
 }

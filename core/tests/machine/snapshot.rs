@@ -96,6 +96,14 @@ fn export_is_what_the_database_was_whatever_came_of_its_files() {
 }
 
 #[test]
+fn snapshot_is_of_a_state_that_this_node_cannot_lose() {
+    let (disk, mut driver, _, _) = database();
+    assert_ne!(driver.durable(), driver.position(), "the log is behind the WAL, which was not synced");
+    let image = image(&disk, &mut driver, 2);
+    assert_eq!((image.position(), driver.durable()), (driver.position(), driver.position()));
+}
+
+#[test]
 fn page_that_was_read_is_not_kept() {
     let (disk, mut driver, mut wal, expected) = database();
     // The second page takes it.

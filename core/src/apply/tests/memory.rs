@@ -24,6 +24,7 @@ struct Shared {
     elapsed: Cell<Duration>,
     script: RefCell<Option<Script>>,
     troubles: RefCell<Vec<String>>,
+    log_fails: Cell<bool>,
 }
 
 /// What happens while somebody waits, and when at the earliest.
@@ -68,6 +69,11 @@ impl Memory {
     /// Opens the file for its locks, as a program does.
     pub(in crate::apply) fn open(&self, file: File) -> MemoryLocks {
         MemoryLocks { content: self.find(file).unwrap(), holder: self.number() }
+    }
+
+    /// Lets the log be synced, or not.
+    pub(in crate::apply) fn set_log_fails(&self, fails: bool) {
+        self.0.log_fails.set(fails);
     }
 
     /// What the operator was told.
@@ -153,7 +159,7 @@ impl System for Memory {
     }
 
     fn sync_log(&self) -> Result<(), Errno> {
-        Ok(())
+        if self.0.log_fails.get() { Err(Errno::EIO) } else { Ok(()) }
     }
 
     fn store(&self, _file: File, _offset: u64, _bytes: &[u8]) -> Result<(), Errno> {

@@ -119,3 +119,67 @@ fn lock_that_is_not_to_be_had_is_named() {
     index.unlock(LockRange::new(WRITE_BYTE, 1)).unwrap();
     assert!(matches!(apply(&mut applier, 2, PATIENCE).unwrap(), Applied::Wal { .. }));
 }
+
+#[test]
+fn database_file_is_not_touched_before_the_log_is_durable() {
+    let memory = Memory::default();
+    let mut applier = Applier::new(memory.clone());
+    apply(&mut applier, 1, PATIENCE).unwrap();
+    memory.set_log_fails(true);
+    assert!(matches!(apply(&mut applier, 2, PATIENCE), Err(ApplyError::Io { .. })));
+    let delete = Change {
+        page_size: PageSize::MIN,
+        commit: 0,
+        pages: &mut [].iter(),
+        journal_mode: JournalMode::Wal,
+        snapshot: false,
+    };
+    assert!(matches!(applier.apply(delete, PATIENCE), Err(ApplyError::Io { .. })));
+    assert_eq!(memory.bytes(File::Database), image(1));
+
+    let reader = connect(&memory);
+    assert!(
+        matches!(apply(&mut applier, 3, PATIENCE).unwrap(), Applied::Wal { .. }),
+        "the WAL can be undone"
+    );
+    assert!(matches!(applier.checkpoint(), Err(ApplyError::Io { .. })));
+    assert_eq!(memory.bytes(File::Database), image(1));
+    memory.set_log_fails(false);
+    assert!(applier.checkpoint().unwrap().is_complete());
+    assert_eq!(memory.bytes(File::Database), image(3));
+    drop(reader);
+}
+
+/// As a transaction of a connection that has locked the database for itself, or uses a WAL that is still there.
+#[test]
+fn transaction_that_leaves_the_change_counter_is_shown_by_the_wal() {
+    let rollback = |counter: u8| {
+        let mut pages = pages(counter);
+        pages[0].1[18..20].copy_from_slice(&[1, 1]);
+        pages
+    };
+    let apply = |applier: &mut Applier<Memory>, pages: &[(PageNumber, Vec<u8>)]| {
+        let change = Change {
+            page_size: PageSize::MIN,
+            commit: 2,
+            pages: &mut pages.iter(),
+            journal_mode: JournalMode::Rollback,
+            snapshot: false,
+        };
+        applier.apply(change, PATIENCE).unwrap()
+    };
+    let memory = Memory::default();
+    let mut applier = Applier::new(memory.clone());
+    assert_eq!(apply(&mut applier, &rollback(1)), Applied::Direct);
+    assert_eq!(apply(&mut applier, &rollback(2)), Applied::Direct, "connections see another counter");
+    assert!(matches!(apply(&mut applier, &rollback(3)[1..]), Applied::Wal { .. }));
+    assert!(applier.checkpoint().unwrap().is_complete());
+    assert!(matches!(apply(&mut applier, &rollback(4)[1..]), Applied::Wal { .. }));
+    assert!(applier.checkpoint().unwrap().is_complete());
+    assert!(
+        matches!(apply(&mut applier, &rollback(5)), Applied::Wal { .. }),
+        "there may be readers of the WAL"
+    );
+    assert!(applier.checkpoint().unwrap().is_complete());
+    assert_eq!(apply(&mut applier, &rollback(6)), Applied::Direct);
+}

@@ -149,3 +149,18 @@ fn delays_are_a_quarter_more_or_less_and_differ() {
     }
     assert!(delays.len() > 90, "only {} of 100 delays differ", delays.len());
 }
+
+#[test]
+fn node_whose_databases_cannot_be_written_gives_the_lease_back_and_tries_again_later() {
+    let mut scene = Scene::finding();
+    let claimed = scene.lease(held());
+    scene.claimed(&claimed);
+    scene.tell(Event::ClusterStored(Some(cluster(1))));
+    let searching = Effect::TakeRole { role: Role::Searching, authority: ReadOnly };
+    assert_eq!(scene.tell(Event::RoleTaken { ready: false }), [searching]);
+    let released = scene.tell(Event::RoleTaken { ready: true });
+    assert!(matches!(released[..], [Effect::Lease { request: Release, .. }]), "{released:?}");
+    assert_eq!(scene.lease(LeaseReply::Released), []);
+    let asked = scene.wake_up();
+    assert!(matches!(asked[..], [Effect::Lease { request: ClusterId, .. }]), "{asked:?}");
+}
