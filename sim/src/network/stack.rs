@@ -12,6 +12,9 @@ use crate::signal::Signal;
 /// How long opening a connection may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Datagrams that are taken in at the same time. The runtime takes a millisecond for each.
+const RECEIVERS: usize = 32;
+
 /// The part of a machine's kernel that talks to the network.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -58,7 +61,9 @@ impl Stack {
             duplicate_percent,
             segment_max,
         });
-        drop(rt::spawn(Rc::clone(&stack).serve()));
+        for _ in 0..RECEIVERS {
+            drop(rt::spawn(Rc::clone(&stack).serve()));
+        }
         stack
     }
 
