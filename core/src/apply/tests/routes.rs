@@ -168,8 +168,7 @@ fn transaction_that_leaves_the_change_counter_is_shown_by_the_wal() {
         };
         applier.apply(change, PATIENCE).unwrap()
     };
-    let memory = Memory::default();
-    let mut applier = Applier::new(memory.clone());
+    let mut applier = Applier::new(Memory::default());
     assert_eq!(apply(&mut applier, &rollback(1)), Applied::Direct);
     assert_eq!(apply(&mut applier, &rollback(2)), Applied::Direct, "connections see another counter");
     assert!(matches!(apply(&mut applier, &rollback(3)[1..]), Applied::Wal { .. }));
