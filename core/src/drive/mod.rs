@@ -311,6 +311,14 @@ impl<D: Disk> Driver<D> {
         let everything = self.planted().makes(Mistake::ExpiresWhatRecoveryNeeds);
         let keep_after = if everything { Txid::new(u64::MAX) } else { self.base.txid };
         self.expired.extend(self.log.expire(retention, now_ms, keep_after));
+        if self.expired.is_empty() {
+            return Ok(0);
+        }
+        if let Some(coverage) = self.log.coverage() {
+            // What of a WAL that is still in use is in the log may be said in the segments that go and nowhere else.
+            self.log.append_mark(&self.disk, coverage).map_err(|error| self.refuse(error))?;
+            self.sync_log()?;
+        }
         let mut removed = 0;
         // Durably, and the oldest first: a gap in the log would look like damage.
         while let Some(number) = self.expired.front() {
