@@ -79,10 +79,4 @@ impl Record {
         let Shared { trace, violations, probes } = &*self.shared;
         (trace.replace(Trace::new(Keep::Latest)), violations.take(), probes.take())
     }
-
-    /// The trace, the broken promises and the counts, if nobody else has the record any more.
-    pub(crate) fn into_parts(self) -> Option<(Trace, Vec<String>, BTreeMap<&'static str, u64>)> {
-        let Shared { trace, violations, probes } = Rc::into_inner(self.shared)?;
-        Some((trace.into_inner(), violations.into_inner(), probes.into_inner()))
-    }
 }

@@ -171,7 +171,7 @@ impl Host for Node {
         }
         let received = match &ltx.bytes {
             ReceivedBytes::Memory(bytes) => {
-                database.receive(&ltx.received, &InMemory(bytes), bytes.len() as u64)
+                database.receive(&ltx.received, &bytes.as_slice(), bytes.len() as u64)
             }
             ReceivedBytes::File { file, len } => database.receive(&ltx.received, &OnDisk(file), *len),
         };
@@ -242,18 +242,6 @@ impl Host for Node {
             return Err(HandoffError::NotPrimary);
         }
         Err(HandoffError::Unsupported { kind: "static" })
-    }
-}
-
-/// An LTX file in memory.
-struct InMemory<'a>(&'a [u8]);
-
-impl ReadAt for InMemory<'_> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        let from = usize::try_from(offset).map_or(self.0.len(), |offset| offset.min(self.0.len()));
-        let len = buf.len().min(self.0.len() - from);
-        buf[..len].copy_from_slice(&self.0[from..from + len]);
-        Ok(len)
     }
 }
 

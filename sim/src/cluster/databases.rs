@@ -181,10 +181,9 @@ impl Databases {
         received: &Received,
         bytes: &[u8],
     ) -> Result<Position, Refusal> {
-        let (file, len) = (InMemory(bytes), bytes.len() as u64);
         let served = self.served(database);
         let outcome = database.with_applier(&self.node, self.daemon, |applier| {
-            apply::receive(&served, Some(applier), received, &file, len)
+            apply::receive(&served, Some(applier), received, &bytes, bytes.len() as u64)
         });
         outcome.map_err(|_| Refusal::Storage)?.map_err(|error| {
             self.node.record.event_of(Topic::Note, format_args!("{} refuses: {error}", database.name()));
@@ -354,25 +353,13 @@ impl Databases {
     }
 }
 
-/// An LTX file in memory.
-struct InMemory<'a>(&'a [u8]);
-
-impl ReadAt for InMemory<'_> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        let from = usize::try_from(offset).map_or(self.0.len(), |offset| offset.min(self.0.len()));
-        let len = buf.len().min(self.0.len() - from);
-        buf[..len].copy_from_slice(&self.0[from..from + len]);
-        Ok(len)
-    }
-}
-
 /// A file of the daemon alone.
 #[derive(Debug, Default)]
 struct Memory(Mutex<Vec<u8>>);
 
 impl ReadAt for Memory {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        InMemory(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).read_at(offset, buf)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_slice().read_at(offset, buf)
     }
 }
 

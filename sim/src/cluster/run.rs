@@ -71,8 +71,7 @@ pub fn run(plan: Plan, keep: Keep) -> Report {
     let thread = std::thread::spawn(move || {
         let record = Record::new(Trace::new(keep));
         rt::run(plan.seed, simulate(plan.clone(), record.clone()));
-        let parts = record.take();
-        let (trace, violations, probes) = parts;
+        let (trace, violations, probes) = record.take();
         Report { plan, violations, probes, trace }
     });
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
